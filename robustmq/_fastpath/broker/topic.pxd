@@ -1,0 +1,65 @@
+"""The table of topics: canonical (Kafka) name -> Topic, topic id -> Topic.
+
+Readers (reactors) look up without a lock inside a QSBR read section. Writers (a reactor that creates a topic on its first
+MQTT publish, the control plane) serialise on one lock. A deleted topic is unlinked, then retired.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.block cimport Block
+from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.log cimport LogCore
+from robustmq._fastpath.stores.partition cimport Partition
+
+
+cdef enum:
+    TOPIC_NAME_MAX = 249            # Kafka's own limit for a name
+    TOPIC_LEVELS_MAX = 128
+
+
+cdef enum TopicFlags:
+    TOPIC_DELETED = 1
+    TOPIC_COMPACTED = 2
+    TOPIC_INTERNAL = 4
+    TOPIC_EXPLICIT = 8              # created by an administrator: listed in the MetaStore
+    TOPIC_FOLDED = 16               # target of a [[mapping]]: records carry their MQTT topic in a header
+
+
+cdef struct Routes                  # broker/routes.pxd
+
+
+cdef struct Topic:
+    uint8_t id[16]                  # UUID, as Kafka shows it
+    uint64_t hash                   # of name
+    uint32_t flags                  # TopicFlags; TOPIC_DELETED is set with release
+    uint32_t partition_count        # release; grows only
+    Partition** partitions          # QSBR
+    Routes* routes                  # who subscribes; QSBR, see broker/routes.pxd
+    Block* retained                 # MQTT's retained message, see broker/retained.pxd; under the retained lock
+    uint32_t max_message_bytes
+    uint16_t name_len
+    uint16_t mqtt_len               # 0: the name has no MQTT form
+    # name (canonical), then the MQTT topic, follow
+
+
+cdef inline const uint8_t* topic_name(const Topic* topic) noexcept nogil:
+    return <const uint8_t*>topic + sizeof(Topic)
+
+
+cdef inline const uint8_t* topic_mqtt_name(const Topic* topic) noexcept nogil:
+    return <const uint8_t*>topic + sizeof(Topic) + topic.name_len
+
+
+cdef struct TopicTable              # private: broker/topic.pyx
+
+
+cdef class Topics:
+    """Python's handle: create, delete, list, look up."""
+    cdef TopicTable* table
+
+
+cdef Topic* topic_find(TopicTable* table, const uint8_t* name, uint32_t n) noexcept nogil
+cdef Topic* topic_find_id(TopicTable* table, const uint8_t* id) noexcept nogil
+
+# The topic of an MQTT topic name, through the name mapping and the [[mapping]] rules; created when it does not exist and
+# auto-creation is on. `*number` = the partition. INVALID_TOPIC, UNKNOWN_TOPIC, QUOTA (limits.max_topics), or the store's.
+cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, const uint8_t* client_id,
+                           uint32_t client_id_len, Topic** result, uint32_t* number) noexcept nogil

@@ -1,0 +1,48 @@
+"""A connection's output: a queue of byte ranges that one writev sends.
+
+Small things (headers, acknowledgements) are written into the tail block; payloads are referenced where they lie (a
+block shared by a thousand subscribers, a journal segment). Adjacent ranges of the same owner coalesce into one iovec.
+
+    chunks   [ref,ptr,len] [ref,ptr,len] [tail block, ptr, len]
+              ^head                                         ^tail (grows in place)
+
+Owner: the connection's reactor. An empty queue holds no memory.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from robustmq._fastpath.block cimport Block, Ref
+
+
+cdef struct Chunk:
+    Ref* ref
+    const uint8_t* data
+    uint64_t len
+
+
+cdef struct Out:
+    Chunk* chunks           # power-of-two ring, NULL while empty
+    uint32_t cap
+    uint32_t head           # free-running
+    uint32_t tail           # free-running
+    Block* block            # where reserve() writes, NULL while empty
+    uint64_t bytes          # queued and not yet sent
+
+
+cdef void out_init(Out* out) noexcept nogil
+cdef void out_clear(Out* out) noexcept nogil                     # drop everything, release all references
+
+# Room for `n` contiguous bytes (n <= 64 KiB), to be followed by out_commit of at most n. NULL: memory is out.
+cdef uint8_t* out_reserve(Out* out, uint32_t n) noexcept nogil
+cdef void out_commit(Out* out, uint32_t n) noexcept nogil
+
+# Copy `n` bytes of any size. False: memory is out (the connection must be closed: its stream has a hole).
+cdef bint out_copy(Out* out, const uint8_t* data, uint64_t n) noexcept nogil
+
+# Queue [data, data+n), owned by `ref`; takes a reference of its own.
+cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil
+
+# writev until empty or EAGAIN. Returns bytes sent, -1 with errno for a dead peer; *system_calls counts.
+cdef long long out_flush(Out* out, int fd, uint64_t* system_calls) noexcept nogil
+
+# The queued bytes as a flat copy, for tests and for callers that are not sockets (TLS, WebSocket, simulators):
+# copies up to `cap` bytes to `to`, drops them from the queue, returns how many.
+cdef uint64_t out_take(Out* out, uint8_t* to, uint64_t cap) noexcept nogil
