@@ -1,0 +1,48 @@
+"""An idempotent Kafka producer (librdkafka, acks=all) that lives through its broker's deaths."""
+from __future__ import annotations
+
+import threading
+
+from confluent_kafka import KafkaError, Message, Producer
+
+
+class Publisher(threading.Thread):
+    """Produces `name:0`, `name:1`, … to partition 0 of `topic`; `acked` holds what the broker acknowledged."""
+
+    def __init__(self, name: str, topic: str, port: int) -> None:
+        super().__init__(name=f"kafka-{name}", daemon=True)
+        self.label, self.topic = name, topic
+        self.acked: set[int] = set()
+        self.failed: list[str] = []
+        self.stopping = threading.Event()
+        self.producer = Producer({
+            "bootstrap.servers": f"127.0.0.1:{port}",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "message.timeout.ms": 120_000,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 100,
+            "retry.backoff.ms": 20,
+            "queue.buffering.max.messages": 2_000,
+            "log_level": 0,
+        })
+
+    def run(self) -> None:
+        sequence = 0
+        while not self.stopping.is_set():
+            try:
+                self.producer.produce(self.topic, f"{self.label}:{sequence}".encode(), partition=0,
+                                      on_delivery=self.delivered)
+                sequence += 1
+            except BufferError:
+                self.producer.poll(0.05)
+                continue
+            self.producer.poll(0)
+        self.producer.flush(60)
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        value = message.value()
+        if error is not None:
+            self.failed.append(str(error))
+        elif value is not None:
+            self.acked.add(int(value.split(b":")[1]))
