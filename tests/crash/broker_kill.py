@@ -2,10 +2,10 @@
 
     python -m tests.crash.broker_kill --rounds 50
 
-Each round: start the broker, load it from two MQTT and two idempotent Kafka producers that live through all rounds, kill
-it after a random while. After the last round, and every --check-every rounds, the whole history is read and checked:
-nothing acknowledged is missing, offsets have no gaps, an idempotent producer's records are there exactly once, in order.
-Exit status 1 and a line per finding otherwise.
+Each round: start the broker, load it from two MQTT and two idempotent Kafka producers that live through all rounds,
+kill it after a random while. Every --check-every rounds, and at the end, the whole history is read and checked: nothing
+acknowledged is missing, offsets have no gaps, an idempotent producer's records are there exactly once, in order. Exit
+status 1 and a line per finding otherwise.
 """
 from __future__ import annotations
 
