@@ -1,0 +1,1 @@
+"""One test module per module of the product, named after it."""
