@@ -3,7 +3,7 @@
 Environment:
     ROBUSTMQ_SANITIZE   "address" (ASan + UBSan) or "thread" (TSan); used by `make asan` and `make tsan`.
     ROBUSTMQ_WERROR     "1": a warning in our own code fails the build (`make build`, CI).
-    ROBUSTMQ_SHIMS      "1": also build tests/shims/*.pyx in place, the tests' doors into functions that Python cannot call.
+    ROBUSTMQ_SHIMS      "1": also build tests/shims/*.pyx, the tests' doors into functions that Python cannot call.
     ROBUSTMQ_JOBS       parallel compilations (default: number of cores).
 """
 import os
@@ -18,8 +18,8 @@ INCLUDE = "robustmq/_fastpath/include"
 JOBS = int(os.environ.get("ROBUSTMQ_JOBS", os.cpu_count() or 1))
 
 # What Cython generates is not ours to tidy: these warnings fire in its boilerplate only.
-GENERATED = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type",
-             "-Wno-sign-compare", "-Wno-unused-but-set-variable", "-Wno-implicit-fallthrough"]
+GENERATED = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
+             "-Wno-cast-function-type", "-Wno-sign-compare", "-Wno-unused-but-set-variable", "-Wno-implicit-fallthrough"]
 SANITIZE = {
     "address": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-O1", "-g"],
     "thread": ["-fsanitize=thread", "-fno-omit-frame-pointer", "-O1", "-g"],

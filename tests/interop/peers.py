@@ -32,7 +32,8 @@ class Record:
     @staticmethod
     def from_json(line: str) -> Record:
         raw = json.loads(line)
-        return Record(decode(raw["key"]), decode(raw["value"]), [(name, decode(value)) for name, value in raw["headers"]])
+        headers = [(name, decode(value)) for name, value in raw["headers"]]
+        return Record(decode(raw["key"]), decode(raw["value"]), headers)
 
 
 def encode(raw: bytes | None) -> str | None:
@@ -98,7 +99,8 @@ KAFKA_PEERS: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
 
 def run(command: list[str], *arguments: str, stdin: str = "") -> str:
     """Run a peer to its end; what it printed, or an AssertionError with its complaint."""
-    done = subprocess.run([*command, *arguments], input=stdin, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run([*command, *arguments], input=stdin, capture_output=True, text=True, timeout=SECONDS,
+                          check=False)
     assert done.returncode == 0, f"{command[0]} {' '.join(arguments)}: {done.stderr[-3000:]}"
     return done.stdout
 

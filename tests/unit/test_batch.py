@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
-
 from robustmq._fastpath.crc import crc32c_bytes
+
 from tests.shims import shim_codec
 
 OK, MALFORMED, TOO_LARGE, UNSUPPORTED, CORRUPT, INVALID_RECORD = 0, 16, 17, 19, 20, 28

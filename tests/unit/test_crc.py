@@ -2,8 +2,8 @@
 import random
 
 import pytest
-
 from robustmq._fastpath.crc import crc32c_bytes
+
 from tests.shims import shim_codec
 
 WAYS = ["best", *(["sse42"] if shim_codec.HAS_SSE42 else [])]
