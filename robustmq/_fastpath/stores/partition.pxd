@@ -21,6 +21,7 @@ cdef struct Waiter:
     Waiter* prev
     Mail* mail              # posted to `box` after each append (queued once)
     Mailbox* box
+    uint32_t gone           # 1 (release): the stream was deleted and the waiter unlinked; the partition may be freed
 
 
 cdef struct Producers       # private: stores/producers.pyx; NULL until the first idempotent batch
@@ -81,5 +82,7 @@ cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil
 # First batch whose max timestamp is >= `timestamp_ms`: its base offset and position; NEED_MORE when there is none.
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil
 
-cdef void partition_wait(Partition* partition, Waiter* waiter) noexcept nogil       # link; sees every later append
+# Link; sees every later append. Deleting the stream unlinks each waiter under the lock, sets its `gone` and posts its
+# mail, all before the partition is retired; a waiter that comes after that is `gone` at once.
+cdef void partition_wait(Partition* partition, Waiter* waiter) noexcept nogil
 cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil     # unlink; its mail may still be queued
