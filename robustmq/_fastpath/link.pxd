@@ -37,7 +37,9 @@ cdef struct Protocol:
     # A new connection. Anything but OK closes it.
     Status (*open)(Link* link, int64_t now_ns) noexcept nogil
     # `*used` = bytes of whole frames consumed. NEED_MORE: the rest is a partial frame; it comes again, grown.
-    # PARKED: what follows `*used` comes again after the answer. Anything else closes the link with that status.
+    # PARKED: what follows `*used` comes again after the answer. OK with `*used` < n: the protocol stopped because its
+    # output is above the high-water mark; what follows comes again once that has drained. Anything else closes the
+    # link with that status.
     # `*need` (in: 0) may be set to the size of the frame at `data + *used`, so that the host can make room once;
     # the protocol checks that size against its bound before it says so.
     # `block` holds `data`; retain it to keep references into it.
@@ -78,3 +80,8 @@ cdef struct Host:
 cdef enum:
     OUT_HIGH_WATER = 1 << 20    # above it a consumer gets no more (it queues or drops); reactor.high_water_bytes overrides
     OUT_LOW_WATER = 1 << 18
+
+
+cdef class ProtocolHandle:
+    """A protocol as Python passes it to `Reactors.listen`. The subclass sets `table`, and outlives the reactors."""
+    cdef const Protocol* table

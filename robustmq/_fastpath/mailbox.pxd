@@ -25,7 +25,8 @@ cdef struct Mail:
 cdef struct Mailbox:
     Mail* head              # shared: last posted
     uint32_t sleeping       # shared: 1 while the receiver is in (or about to enter) epoll_wait
-    int event_fd
+    int event_fd            # the receiver waits for it
+    int ring_fd             # producers write it; the same one where there is eventfd
     void* receiver
     Mail* tail              # receiver only
     Mail stub

@@ -16,8 +16,14 @@ cdef void qsbr_quiescent(int slot) noexcept nogil       # between loop iteration
 cdef void qsbr_offline(int slot) noexcept nogil         # before sleeping
 cdef void qsbr_online(int slot) noexcept nogil          # after waking, before reading anything shared
 
-# `free(p)` runs on some thread after every reader that could hold `p` has moved on. Thread-safe.
+# `free(p)` runs on some thread after every reader that could hold `p` has moved on: in a later qsbr_quiescent,
+# qsbr_collect or qsbr_synchronize of any thread, never inside this call (so it may be made under a lock). Thread-safe.
+# When memory is out for the note itself, `p` is leaked: the only safe answer.
 cdef void qsbr_retire(void* p, void (*free)(void* p) noexcept nogil) noexcept nogil
 
-# Block until everything retired so far could be freed (shutdown, tests, segment recycling; never on a reactor).
+# Free what has become free. For threads that retire much while every registered thread may be asleep.
+cdef void qsbr_collect() noexcept nogil
+
+# Block until everything retired so far could be freed (shutdown, tests, segment recycling; never on a reactor, nor on any
+# thread whose own slot is online, nor with a lock held that a `free` takes).
 cdef void qsbr_synchronize() noexcept nogil

@@ -1,0 +1,203 @@
+"""The output queue's slow half: growing, flushing, dropping."""
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
+
+
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+
+    long long writev(int fd, const iovec* iov, int count)
+
+
+cdef enum:
+    FIRST_CHUNKS = 16           # 384 bytes: a block of the smallest class
+    FLUSH_IOVECS = 64           # per writev; more per call was not faster
+    COPY_BELOW = 256            # a reference costs two atomics and an iovec: more than copying this much
+    FIRST_BLOCK = 512
+    LARGEST_BLOCK = 64 << 10
+
+
+cdef void out_init(Out* out) noexcept nogil:
+    out.chunks = NULL
+    out.cap = 0
+    out.head = 0
+    out.tail = 0
+    out.block = NULL
+    out.bytes = 0
+
+
+# The ring lives in a block, so that the pool serves it.
+cdef inline Block* ring_block(Out* out) noexcept nogil:
+    return <Block*>(<uint8_t*>out.chunks - sizeof(Block))
+
+
+# Give back what an empty queue holds.
+cdef void out_shrink(Out* out) noexcept nogil:
+    if out.chunks != NULL:
+        ref_release(&ring_block(out).ref)
+    if out.block != NULL:
+        ref_release(&out.block.ref)
+    out_init(out)
+
+
+cdef void out_clear(Out* out) noexcept nogil:
+    while out.head != out.tail:
+        ref_release(out.chunks[out.head & (out.cap - 1)].ref)
+        out.head += 1
+    out_shrink(out)
+
+
+# Room for one more chunk.
+cdef bint chunk_room(Out* out) noexcept nogil:
+    cdef uint32_t used = out.tail - out.head
+    cdef uint32_t cap = out.cap * 2 if out.cap else FIRST_CHUNKS
+    cdef uint32_t i
+    cdef Block* ring
+    cdef Chunk* chunks
+    if used < out.cap:
+        return True
+    if cap > 1 << 26:
+        return False
+    ring = block_new(cap * <uint32_t>sizeof(Chunk))
+    if ring == NULL:
+        return False
+    chunks = <Chunk*>block_data(ring)
+    for i in range(used):
+        chunks[i] = out.chunks[(out.head + i) & (out.cap - 1)]
+    if out.chunks != NULL:
+        ref_release(&ring_block(out).ref)
+    out.chunks = chunks
+    out.cap = cap
+    out.head = 0
+    out.tail = used
+    return True
+
+
+# Append a range to the last chunk when it continues it, else as a chunk with its own reference. Room was made before.
+cdef inline void chunk_add(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil:
+    cdef Chunk* last
+    out.bytes += n
+    if out.tail != out.head:
+        last = &out.chunks[(out.tail - 1) & (out.cap - 1)]
+        if last.ref == ref and last.data + last.len == data:
+            last.len += n
+            return
+    ref_retain(ref)
+    last = &out.chunks[out.tail & (out.cap - 1)]
+    last.ref = ref
+    last.data = data
+    last.len = n
+    out.tail += 1
+
+
+cdef uint8_t* out_reserve(Out* out, uint32_t n) noexcept nogil:
+    cdef Block* block = out.block
+    cdef uint32_t size = FIRST_BLOCK
+    if block == NULL or block.cap - block.len < n:
+        if block != NULL:
+            size = block.cap * 8 if block.cap * 8 < LARGEST_BLOCK else LARGEST_BLOCK
+        block = block_new(size if size > n else n)
+        if block == NULL:
+            return NULL
+        if out.block != NULL:
+            ref_release(&out.block.ref)
+        out.block = block
+    if not chunk_room(out):
+        return NULL
+    return block_data(block) + block.len
+
+
+cdef void out_commit(Out* out, uint32_t n) noexcept nogil:
+    cdef Block* block = out.block
+    if n == 0:
+        return
+    chunk_add(out, &block.ref, block_data(block) + block.len, n)
+    block.len += n
+
+
+cdef bint out_copy(Out* out, const uint8_t* data, uint64_t n) noexcept nogil:
+    cdef uint8_t* to
+    cdef uint32_t part
+    while n:
+        part = <uint32_t>n if n < LARGEST_BLOCK else LARGEST_BLOCK
+        if out.block != NULL and 0 < out.block.cap - out.block.len < part:
+            part = out.block.cap - out.block.len        # fill the tail block before a new one
+        to = out_reserve(out, part)
+        if to == NULL:
+            return False
+        memcpy(to, data, part)
+        out_commit(out, part)
+        data += part
+        n -= part
+    return True
+
+
+cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil:
+    if n < COPY_BELOW:
+        return out_copy(out, data, n)
+    if not chunk_room(out):
+        return False
+    chunk_add(out, ref, data, n)
+    return True
+
+
+# Drop the first `n` queued bytes.
+cdef void out_drop(Out* out, uint64_t n) noexcept nogil:
+    cdef Chunk* chunk
+    out.bytes -= n
+    while n:
+        chunk = &out.chunks[out.head & (out.cap - 1)]
+        if n < chunk.len:
+            chunk.data += n
+            chunk.len -= n
+            return
+        n -= chunk.len
+        ref_release(chunk.ref)
+        out.head += 1
+
+
+cdef long long out_flush(Out* out, int fd, uint64_t* system_calls) noexcept nogil:
+    cdef iovec[FLUSH_IOVECS] iov
+    cdef Chunk* chunk
+    cdef uint32_t count
+    cdef uint64_t offered
+    cdef long long sent, total = 0
+    while out.bytes:
+        count = 0
+        offered = 0
+        while count < FLUSH_IOVECS and out.head + count != out.tail:
+            chunk = &out.chunks[(out.head + count) & (out.cap - 1)]
+            iov[count].iov_base = <void*>chunk.data
+            iov[count].iov_len = chunk.len
+            offered += chunk.len
+            count += 1
+        sent = writev(fd, iov, <int>count)
+        system_calls[0] += 1
+        if sent < 0:
+            if errno == EINTR:
+                continue
+            return total if errno == EAGAIN else -1
+        out_drop(out, <uint64_t>sent)
+        total += sent
+        if <uint64_t>sent < offered:
+            return total                # the socket is full: another call would only say so
+    out_shrink(out)
+    return total
+
+
+cdef uint64_t out_take(Out* out, uint8_t* to, uint64_t cap) noexcept nogil:
+    cdef uint64_t taken = 0, n
+    cdef Chunk* chunk
+    while taken < cap and out.bytes:
+        chunk = &out.chunks[out.head & (out.cap - 1)]
+        n = chunk.len if chunk.len < cap - taken else cap - taken
+        memcpy(to + taken, chunk.data, n)
+        taken += n
+        out_drop(out, n)
+    if out.bytes == 0:
+        out_shrink(out)
+    return taken

@@ -1,0 +1,97 @@
+"""Blocks and the output queue, for tests: a Python object around each."""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.block cimport (
+    Block, block_bytes_live, block_data, block_new, block_pool_drain, ref_release, ref_retain,
+)
+from robustmq._fastpath.out cimport (
+    Out, out_clear, out_commit, out_copy, out_flush, out_init, out_ref, out_reserve, out_take,
+)
+
+
+def bytes_live() -> int:
+    return block_bytes_live()
+
+
+def drain() -> None:
+    block_pool_drain()
+
+
+cdef class Bytes:
+    """A block filled with bytes."""
+    cdef Block* block
+
+    def __cinit__(self, bytes data, uint32_t cap=0):
+        cdef uint32_t n = <uint32_t>len(data)
+        self.block = block_new(cap or n)
+        if self.block == NULL:
+            raise MemoryError
+        memcpy(block_data(self.block), <const uint8_t*>data, n)
+        self.block.len = n
+
+    def __dealloc__(self):
+        ref_release(&self.block.ref)
+
+    @property
+    def refs(self):
+        return self.block.ref.refs
+
+    @property
+    def cap(self):
+        return self.block.cap
+
+
+cdef class Queue:
+    """An Out."""
+    cdef Out out
+
+    def __cinit__(self):
+        out_init(&self.out)
+
+    def __dealloc__(self):
+        out_clear(&self.out)
+
+    def copy(self, bytes data):
+        return bool(out_copy(&self.out, data, len(data)))
+
+    def write(self, bytes data, uint32_t reserve=0):
+        """reserve + commit."""
+        cdef uint32_t n = <uint32_t>len(data)
+        cdef uint8_t* to = out_reserve(&self.out, reserve or n)
+        if to == NULL:
+            raise MemoryError
+        memset(to, 0xEE, reserve or n)
+        memcpy(to, <const uint8_t*>data, n)
+        out_commit(&self.out, n)
+
+    def ref(self, Bytes owner, uint64_t start, uint64_t n):
+        return bool(out_ref(&self.out, &owner.block.ref, block_data(owner.block) + start, n))
+
+    def take(self, uint64_t cap):
+        cdef bytearray to = bytearray(cap)
+        cdef uint64_t n = out_take(&self.out, to, cap)
+        return bytes(to[:n])
+
+    def flush(self, int fd):
+        """(bytes sent or -1, system calls)"""
+        cdef uint64_t calls = 0
+        cdef long long sent
+        with nogil:
+            sent = out_flush(&self.out, fd, &calls)
+        return sent, calls
+
+    def clear(self):
+        out_clear(&self.out)
+
+    @property
+    def bytes(self):
+        return self.out.bytes
+
+    @property
+    def chunks(self):
+        return self.out.tail - self.out.head
+
+    @property
+    def empty_handed(self):
+        """True when the queue holds no memory."""
+        return self.out.chunks == NULL and self.out.block == NULL
