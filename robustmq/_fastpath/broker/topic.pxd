@@ -59,6 +59,10 @@ cdef class Topics:
 cdef Topic* topic_find(TopicTable* table, const uint8_t* name, uint32_t n) noexcept nogil
 cdef Topic* topic_find_id(TopicTable* table, const uint8_t* id) noexcept nogil
 
+# Moves (release) after a topic is unlinked and before it is retired. Whoever keeps a Topic* from one loop iteration to the
+# next takes the epoch (acquire) before it looks a topic up, and uses the pointer only while the epoch is the same.
+cdef uint64_t topic_epoch(TopicTable* table) noexcept nogil
+
 # The topic of an MQTT topic name, through the name mapping and the [[mapping]] rules; created when it does not exist and
 # auto-creation is on. `*number` = the partition. INVALID_TOPIC, UNKNOWN_TOPIC, QUOTA (limits.max_topics), or the store's.
 cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, const uint8_t* client_id,

@@ -22,6 +22,10 @@ cdef class Log:
 cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_len, const uint8_t* topic_id,
                               uint32_t number, uint32_t durability, void* topic, Partition** result) noexcept nogil
 
+# The partition that a journal entry's `stream` belongs to; NULL when it was deleted. Inside a QSBR read section: readers
+# that keep positions only (an MQTT session's queue) find their topic through it.
+cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil
+
 # Ends the stream; memory goes back after a grace period.
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil
 
