@@ -114,8 +114,8 @@ def test_utf8_accepts(text: str) -> None:
 
 @pytest.mark.parametrize(
     "hex_",
-    ["00", "61626364656667680061", "80", "c0af", "c1bf", "e08080", "eda080", "edbfbf", "f0808080", "f4908080", "f5808080",
-     "ff", "c3", "e282", "f09d84", "6162636465666768c3"],
+    ["00", "61626364656667680061", "80", "c0af", "c1bf", "e08080", "eda080", "edbfbf", "f0808080", "f4908080",
+     "f5808080", "ff", "c3", "e282", "f09d84", "6162636465666768c3"],
 )
 def test_utf8_refuses(hex_: str) -> None:
     """Overlong forms, surrogates, cut sequences, U+0000, beyond U+10FFFF [MQTT-1.5.4-1, -2]."""

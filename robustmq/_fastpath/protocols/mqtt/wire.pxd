@@ -151,7 +151,8 @@ cdef inline uint8_t* put_varint(uint8_t* p, uint32_t v) noexcept nogil:
 
 cdef inline uint8_t* put_bytes(uint8_t* p, const uint8_t* data, uint32_t n) noexcept nogil:
     p = put_u16(p, n)
-    memcpy(p, data, n)
+    if n:
+        memcpy(p, data, n)
     return p + n
 
 

@@ -1,0 +1,215 @@
+"""The in-flight window and the queue behind it; the contract is in window.pxd."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+from robustmq._fastpath.batch cimport RecordView, batch_base_timestamp, record_next
+from robustmq._fastpath.broker.topic cimport Topic
+from robustmq._fastpath.cursor cimport Cursor, cursor_init
+from robustmq._fastpath.out cimport out_commit, out_reserve
+from robustmq._fastpath.protocols.mqtt.encode cimport Frame
+from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
+from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count
+from robustmq._fastpath.protocols.mqtt.send cimport (
+    PACKET_IDS, Source, count_failure, emit, fly, has_room, unfly, window_open,
+)
+from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Session, SessionState, session_release
+from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
+from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.journal cimport Entry, Journal, entry_body, entry_body_length, journal_at
+from robustmq._fastpath.stores.log cimport log_find_stream
+from robustmq._fastpath.stores.partition cimport Partition
+
+
+cdef bint open_slot(Session* session, const Slot* slot, Source* source) noexcept nogil:
+    """Where the slot's message lies; False when it left the log or its topic was deleted."""
+    cdef Core* core = session.core
+    cdef Journal* journal = core.memory if slot.bits & SlotBits.SLOT_MEMORY else core.wal
+    cdef const Entry* entry
+    cdef const Kept* kept
+    cdef Partition* partition
+    cdef uint64_t stream
+    if slot.bits & SlotBits.SLOT_KEPT:
+        kept = <const Kept*>slot.position
+        source.ref = kept.ref
+        source.batch = kept.batch
+        source.n = kept.n
+        source.flags = kept.flags
+        stream = kept.stream
+    else:
+        entry = journal_at(journal, slot.position)
+        if entry == NULL:
+            return False
+        source.ref = NULL
+        source.batch = entry_body(entry)
+        source.n = entry_body_length(entry)
+        source.flags = entry.flags
+        stream = entry.stream
+    partition = log_find_stream(core.log, stream)
+    if partition == NULL:
+        return False
+    source.topic = <Topic*>partition.topic
+    source.journal = partition.journal
+    return True
+
+
+cdef Status send_slot(Session* session, const Slot* slot, uint16_t packet_id, int64_t wall) noexcept nogil:
+    """The slot's message, read from the log. OUT_OF_RANGE: it is not there any more."""
+    cdef Source source
+    cdef Cursor cursor
+    cdef RecordView record
+    cdef Message message
+    cdef Frame frame
+    cdef const Grant* grant
+    if not open_slot(session, slot, &source) or slot.offset >= source.n:
+        return Status.OUT_OF_RANGE
+    cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
+    if not record_next(&cursor, &record):
+        return Status.OUT_OF_RANGE
+    message_read(&record, batch_base_timestamp(source.batch), source.flags, &message)
+    memset(&frame, 0, sizeof(Frame))
+    frame.qos = slot.bits & SlotBits.SLOT_QOS
+    frame.retain = slot.bits & SlotBits.SLOT_RETAIN
+    frame.dup = slot.bits & SlotBits.SLOT_SENT                          # [MQTT-3.3.1-1]
+    frame.packet_id = packet_id
+    if slot.grant and session.version == Version.V5:
+        grant = &session.grants[slot.grant]
+        frame.ids = <const uint32_t*>grant.ids
+        frame.id_count = grant.count
+    return emit(session, &source, slot.position, &message, &frame, wall)
+
+
+cdef Status put_pubrel(Session* session, uint16_t packet_id, uint8_t reason) noexcept nogil:
+    cdef uint8_t* p = out_reserve(&session.link.out, 5)
+    if p == NULL:
+        return Status.NO_MEMORY
+    out_commit(&session.link.out, <uint32_t>(put_ack(p, PacketType.PUBREL, packet_id, reason, session.version) - p))
+    session.counters.sent[<uint32_t>PacketType.PUBREL] += 1
+    return Status.OK
+
+
+cdef void done(Session* session, Slot* slot, uint32_t i) noexcept nogil:
+    """The i-th in flight is finished; the window moves on past all that are."""
+    session_release(session, slot)
+    slot.bits |= SlotBits.SLOT_DONE
+    session.unacked_out -= 1
+    session.counters.inflight -= 1
+    if i < session.resent:
+        session.on_wire -= 1
+    while slots_count(&session.flight) and slots_at(&session.flight, 0).bits & SlotBits.SLOT_DONE:
+        session.flight.head += 1
+        if session.resent:
+            session.resent -= 1
+
+
+cdef Status resend(Session* session, Slot* slot, uint32_t i, int64_t wall) noexcept nogil:
+    """A slot in flight on a new connection: PUBLISH with DUP, or PUBREL [MQTT-4.4.0-1]."""
+    cdef Status status
+    session.resent += 1
+    session.on_wire += 1
+    if slot.bits & SlotBits.SLOT_RELEASED:
+        return put_pubrel(session, slot.packet_id, Reason.SUCCESS)
+    status = send_slot(session, slot, slot.packet_id, wall)
+    if status == Status.OK:
+        session.counters.redelivered += 1
+        return status
+    if status == Status.NO_MEMORY:
+        return status
+    count_failure(session, status)
+    if slot.bits & SlotBits.SLOT_QOS == 2:
+        # The client may have the identifier open: PUBREL closes it, whichever it is.
+        session_release(session, slot)
+        slot.bits |= SlotBits.SLOT_RELEASED
+        return put_pubrel(session, slot.packet_id, Reason.SUCCESS)
+    done(session, slot, i)
+    return Status.OK
+
+
+cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
+    """The head of the queue goes out, or is dropped with its reason."""
+    cdef Slot* slot = slots_at(&session.queue, 0)
+    cdef Slot* flying
+    cdef uint8_t qos = slot.bits & SlotBits.SLOT_QOS
+    cdef Status status
+    if qos:
+        flying = fly(session, slot.bits)
+        if flying == NULL:
+            return Status.NO_MEMORY
+        status = send_slot(session, slot, flying.packet_id, wall)
+        if status == Status.OK:
+            flying.position = slot.position
+            flying.offset = slot.offset
+            flying.grant = slot.grant
+        else:
+            unfly(session)
+    else:
+        status = send_slot(session, slot, 0, wall)
+        session.queued_qos0 -= 1
+    if status == Status.NO_MEMORY:
+        return status
+    if qos == 0 or status != Status.OK:
+        session_release(session, slot)
+    count_failure(session, status)
+    session.queue.head += 1
+    session.counters.queued -= 1
+    return Status.OK
+
+
+cdef Status window_pump(Session* session) noexcept nogil:
+    cdef Status status = Status.OK
+    cdef Slot* slot
+    cdef int64_t wall
+    if session.state != SessionState.ONLINE:
+        return Status.OK
+    if session.resent == slots_count(&session.flight) and slots_count(&session.queue) == 0:
+        return Status.OK
+    wall = wall_ms()
+    while status == Status.OK and session.resent < slots_count(&session.flight):
+        if session.on_wire >= session.send_maximum or not has_room(session):
+            return Status.OK
+        slot = slots_at(&session.flight, session.resent)
+        if slot.bits & SlotBits.SLOT_DONE:
+            session.resent += 1
+        else:
+            status = resend(session, slot, session.resent, wall)
+    while status == Status.OK and slots_count(&session.queue) and has_room(session):
+        if slots_at(&session.queue, 0).bits & SlotBits.SLOT_QOS and not window_open(session):
+            return Status.OK
+        status = send_queued(session, wall)
+    return status
+
+
+cdef Status window_resume(Session* session) noexcept nogil:
+    session.resent = 0
+    session.on_wire = 0
+    return window_pump(session)
+
+
+cdef Status window_acked(Session* session, uint32_t packet, const Ack* ack) noexcept nogil:
+    cdef Slot* slot = NULL
+    cdef uint32_t i = 0
+    cdef uint8_t qos
+    if slots_count(&session.flight):
+        i = (ack.packet_id + PACKET_IDS - slots_at(&session.flight, 0).packet_id) % PACKET_IDS
+        if i < slots_count(&session.flight):
+            slot = slots_at(&session.flight, i)
+    if slot == NULL or slot.bits & SlotBits.SLOT_DONE:
+        # Not ours, or finished: a PUBREC still gets its PUBREL, so that the client can close the identifier.
+        if packet == PacketType.PUBREC and ack.reason < 0x80:
+            return put_pubrel(session, ack.packet_id, Reason.PACKET_ID_NOT_FOUND)
+        return Status.OK
+    qos = slot.bits & SlotBits.SLOT_QOS
+    if packet == PacketType.PUBACK:
+        if qos != 1:
+            return Status.PROTOCOL_ERROR
+        done(session, slot, i)
+    elif packet == PacketType.PUBREC:
+        if qos != 2:
+            return Status.PROTOCOL_ERROR
+        if ack.reason >= 0x80:
+            done(session, slot, i)                                      # the identifier is free [MQTT-4.13.2]
+            return Status.OK
+        session_release(session, slot)
+        slot.bits |= SlotBits.SLOT_RELEASED                             # the payload is not needed any more
+        return put_pubrel(session, ack.packet_id, Reason.SUCCESS)       # [MQTT-4.3.3-4]
+    elif slot.bits & SlotBits.SLOT_RELEASED:
+        done(session, slot, i)
+    return Status.OK
