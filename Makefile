@@ -1,0 +1,71 @@
+# RobustMQ. `make run` and `make test` do all the set-up: python3 (3.11 or later), a C compiler and make are enough.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+JOBS   ?= 2
+ARGS   ?=
+SOURCES = $(shell find robustmq -name '*.pyx' -o -name '*.pxd' -o -name '*.h') setup.py
+SHIMS   = $(shell find tests/shims -name '*.pyx')
+BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --inplace
+SANITIZED_address = tests/unit tests/spec
+SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py tests/unit/reactor tests/unit/stores
+
+.PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka wheel clean
+
+help:            ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+run: build       ## the broker with its defaults (ARGS="--set mqtt.listen=127.0.0.1:1884" for others)
+	@$(BIN)/robustmq-server --hints $(ARGS)
+
+test: build      ## all tests
+	@$(PY) -m pytest $(ARGS) tests
+
+build: $(VENV)/.built
+
+# The environment is made again only when what it needs has changed.
+$(VENV)/.ready: pyproject.toml .ci/venv.sh
+	@sh .ci/venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.ready $(SOURCES) $(SHIMS)
+	@echo "robustmq: compiling what changed ($(JOBS) at a time)"
+	@$(BUILD)
+	@touch $@
+
+lint: build      ## ruff, mypy, and our C headers under -Wall -Wextra -Werror
+	@$(BIN)/ruff check .
+	@$(PY) -m mypy
+	@for header in robustmq/_fastpath/include/*.h; do \
+		echo "#include \"$$header\"" | $(or $(CC),gcc) -std=gnu11 -Wall -Wextra -Werror -Wno-unused-function \
+			-I robustmq/_fastpath/include -fsyntax-only -x c - -I . || exit 1; done
+	@echo "lint: clean"
+
+bench: build     ## benchmarks of every kernel
+	@$(PY) -m pytest $(ARGS) benchmarks --benchmark-columns=min,median,ops
+
+asan: $(VENV)/.ready    ## unit tests and vectors under AddressSanitizer and UBSan, in a build of their own
+	@sh tests/sanitize.sh address $(PY) $(SANITIZED_address)
+
+tsan: $(VENV)/.ready    ## reactor, mailbox and log tests under ThreadSanitizer
+	@sh tests/sanitize.sh thread $(PY) $(SANITIZED_thread)
+
+crash: build     ## 50 times SIGKILL under load, and what must be left (ARGS="--rounds 100")
+	@$(PY) -m tests.crash.broker_kill --rounds 50 $(ARGS)
+
+fuzz: $(VENV)/.ready    ## coverage-guided fuzzing of both decoders (ARGS="600": seconds each)
+	@sh tests/fuzz/run.sh $(PY) $(ARGS)
+
+conformance-mqtt: build     ## Eclipse's public MQTT interoperability tests
+	@$(PY) -m tests.interop.conformance_mqtt $(ARGS)
+
+conformance-kafka: build    ## kafka-python's own integration tests
+	@$(PY) -m tests.interop.conformance_kafka $(ARGS)
+
+wheel: $(VENV)/.ready       ## dist/*.whl
+	@$(PY) -m pip wheel -q --no-deps -w dist . && ls dist
+
+clean:           ## everything that was made here, but not .venv
+	@rm -rf build dist *.egg-info .benchmarks $(VENV)/.built
+	@find robustmq tests \( -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +

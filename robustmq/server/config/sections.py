@@ -1,0 +1,173 @@
+"""Every section and key. A key is one `key(default, kind, sentence)`; documentation, help and checks come from here."""
+from __future__ import annotations
+
+import os
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from robustmq.server.config.kinds import Address, Choice, Duration, Integer, Kind, Size, Switch, Text, Texts
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+FOREVER_S = 0xFFFFFFFF      # MQTT 5: a session that does not expire
+DURABILITIES = ("memory", "process", "disk")
+
+
+def key(default: Any, kind: Kind, says: str) -> Any:
+    """A dataclass field that knows its kind and its documentation."""
+    return field(default=default, metadata={"kind": kind, "says": says})
+
+
+def kind_of(item: Field[Any]) -> Kind:
+    """The kind of a key."""
+    kind = item.metadata["kind"]
+    assert isinstance(kind, Kind)
+    return kind
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker as a whole."""
+
+    id: int = key(0, Integer(0, 2**31 - 1), "Node id that Kafka clients see.")
+    cluster_id: str = key("", Text("up to 64 letters, digits, - and _", r"[A-Za-z0-9_-]{0,64}"),
+                          "Cluster id that Kafka clients see. Empty: made once and kept in the metadata store.")
+
+
+@dataclass(frozen=True)
+class Reactor:
+    """The threads that own the connections."""
+
+    threads: int = key(0, Integer(0, 64), "Reactor threads. 0: as many as cores, at most 8.")
+    spin_us: int = key(0, Duration(0, 1_000_000, "us"),
+                       "Busy-poll this long before a thread sleeps: less latency for a whole core.")
+    high_water_bytes: int = key(MIB, Size(4 * KIB, GIB),
+                                "Output that may wait for one connection; above it a subscriber's messages queue.")
+    write_timeout_ms: int = key(60_000, Duration(100, 3_600_000, "ms"),
+                                "A connection whose peer takes no byte for this long is closed.")
+    max_connections: int = key(1_000_000, Integer(1, 16_000_000), "Connections, all listeners together.")
+    pack_connections: int = key(64, Integer(0, 16_000_000),
+                                "Connections that fill one reactor before the next is used (0: spread at once).")
+
+    @property
+    def thread_count(self) -> int:
+        """`threads`, with 0 resolved for this machine."""
+        return self.threads or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+                                   else os.cpu_count() or 1, 8)
+
+
+@dataclass(frozen=True)
+class Mqtt:
+    """MQTT 3.1, 3.1.1 and 5.0."""
+
+    listen: str = key("127.0.0.1:1883", Address(), "Plain TCP.")
+    tls_listen: str = key("127.0.0.1:8883", Address(), "TLS. Off as long as tls_cert is empty.")
+    tls_cert: str = key("", Text("path of a PEM file"), "Certificate chain of the broker.")
+    tls_key: str = key("", Text("path of a PEM file"), "Private key of tls_cert. Empty: it is in tls_cert's file.")
+    tls_ca: str = key("", Text("path of a PEM file"), "Set: a client must show a certificate that one of these signed.")
+    ws_listen: str = key("127.0.0.1:8083", Address(), "WebSocket with the subprotocol mqtt.")
+    max_packet_size: int = key(MIB, Size(KIB, 256 * MIB - 1), "Largest packet that a client may send.")
+    max_queued: int = key(1000, Integer(1, 1_000_000),
+                          "Messages that wait for one session beyond its in-flight window. What comes above is dropped "
+                          "and counted.")
+    receive_maximum: int = key(1024, Integer(1, 65535), "QoS 1 and 2 messages that a client may have unacknowledged.")
+    max_inflight: int = key(1000, Integer(1, 65535),
+                            "QoS 1 and 2 messages on their way to a 3.x client (a 5.0 client says itself).")
+    topic_alias_max: int = key(64, Integer(0, 65535), "Topic aliases that a client may use.")
+    server_keepalive_max_s: int = key(0, Duration(0, 65535, "s"), "Longest keep-alive; 0: what the client asks for.")
+    session_expiry_max_s: int = key(FOREVER_S, Duration(0, FOREVER_S, "s"),
+                                    f"Longest time that a session outlives its connection; {FOREVER_S}: for ever.")
+    connect_timeout_ms: int = key(10_000, Duration(100, 600_000, "ms"), "A new connection must send CONNECT within it.")
+    max_sessions: int = key(1_000_000, Integer(1, 16_000_000), "Sessions, connected or not.")
+    max_subscriptions_per_session: int = key(10_000, Integer(1, 10_000_000), "Subscriptions of one session.")
+    max_retained: int = key(1_000_000, Integer(0, 16_000_000), "Retained messages.")
+    deny_subscribe: tuple[str, ...] = key((), Texts(), "Filters that nobody may subscribe to.")
+    shared_subscriptions: bool = key(True, Switch(), "Whether $share/GROUP/FILTER is offered.")
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """Kafka clients."""
+
+    listen: str = key("127.0.0.1:9092", Address(), "Plain TCP.")
+    advertised: str = key("", Address(), "Address that clients are told to connect to. Empty: the listener's own.")
+    max_request_bytes: int = key(100 * MIB, Size(KIB, GIB), "Largest request.")
+    auto_create_topics: bool = key(True, Switch(), "Create a topic when a client first asks for it.")
+    num_partitions: int = key(1, Integer(1, 100_000), "Partitions of a topic that is created without a number.")
+    message_max_bytes: int = key(1_048_588, Size(KIB, 64 * MIB), "Largest record batch (max.message.bytes of a topic).")
+    group_initial_rebalance_delay_ms: int = key(3000, Duration(0, 600_000, "ms"),
+                                                "A new group waits this long for more members.")
+    group_min_session_timeout_ms: int = key(6000, Duration(1, 86_400_000, "ms"),
+                                            "Shortest session timeout of a member.")
+    group_max_session_timeout_ms: int = key(1_800_000, Duration(1, 86_400_000, "ms"),
+                                            "Longest session timeout of a member.")
+    offsets_retention_ms: int = key(604_800_000, Duration(1000, 10**13, "ms"),
+                                    "Offsets of a group without members are forgotten after it.")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where messages live, and what an acknowledgement promises."""
+
+    data_dir: str = key("./robustmq-data", Text("path of a directory", r"[^\x00]+"),
+                        "Data directory; --data-dir sets it too. It is made when it does not exist.")
+    store: str = key("wal", Choice(("wal", "memory")), "Write-ahead log in data_dir, or memory only.")
+    durability: str = key("disk", Choice(DURABILITIES),
+                          "What an acknowledged message survives: nothing, SIGKILL of the broker, or power loss.")
+    memory_bytes: int = key(256 * MIB, Size(MIB, 16 * TIB), "Bound of the memory store; the oldest go first.")
+    segment_bytes: int = key(128 * MIB, Size(MIB, GIB),
+                             "Size of a journal segment. A message has at most a quarter of it.")
+    journal_bytes: int = key(8 * GIB, Size(4 * MIB, 1024 * TIB), "Bound of the journal; the oldest go first.")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that protect the broker."""
+
+    max_topics: int = key(2_000_000, Integer(1, 100_000_000), "Topics.")
+
+
+@dataclass(frozen=True)
+class Http:
+    """Health, metrics and administration."""
+
+    listen: str = key("127.0.0.1:58080", Address(), "HTTP: /health/live, /health/ready, /metrics, /api/v1.")
+
+
+@dataclass(frozen=True)
+class Log:
+    """The broker's own log, on stderr."""
+
+    level: str = key("info", Choice(("debug", "info", "warning", "error")),
+                     "Least important line that is written.")
+    format: str = key("auto", Choice(("auto", "human", "json")),
+                      "Lines for people, or JSON; auto: people on a terminal.")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A rule that folds many MQTT topics into one Kafka topic. Rules are tried in order; the first that fits holds."""
+
+    filter: str = key("", Text("an MQTT topic filter", r"[^\x00]{1,65535}"), "MQTT topics that it takes.")
+    topic: str = key("", Text("a Kafka topic name", r"[A-Za-z0-9._-]{1,249}"), "Kafka topic that gets them.")
+    partitions: int = key(1, Integer(1, 100_000), "Partitions of that topic.")
+    key: str = key("topic", Text('"topic", "client_id" or "level:N" with N from 1',
+                                 r"topic|client_id|level:[1-9]\d{0,2}"),
+                   "Record key: the MQTT topic, the publisher's client id, or level N of the topic.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration."""
+
+    broker: Broker = Broker()
+    reactor: Reactor = Reactor()
+    mqtt: Mqtt = Mqtt()
+    kafka: Kafka = Kafka()
+    storage: Storage = Storage()
+    limits: Limits = Limits()
+    http: Http = Http()
+    log: Log = Log()
+    mapping: tuple[Mapping, ...] = ()
+
+
+SECTIONS: dict[str, type[Any]] = {item.name: type(item.default) for item in fields(Config) if item.name != "mapping"}

@@ -1,0 +1,1 @@
+"""One suite per interface; every backend passes the same file."""
