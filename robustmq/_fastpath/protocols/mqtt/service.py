@@ -1,0 +1,326 @@
+"""MQTT's cold half: CONNECT, SUBSCRIBE, UNSUBSCRIBE, the end of connections and of sessions, wills.
+
+Runs on the control plane's event loop; each method between two awaits sees a consistent world. A link that sent a
+packet is parked until its answer, so packets of one link never overtake each other; only the news that it is gone may
+come between.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Protocol
+
+from . import packets
+from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will
+from .properties import Properties, read_properties
+from .reader import open_packet
+from .reasons import Reason, WireError
+from .sessions import NEVER, Connection, Credentials, Limits, Session, Subscription
+
+log = logging.getLogger(__name__)
+
+# ControlKind and AnswerKind of session.pxd.
+FROM_LINK_CLOSED, FROM_LINK_PACKET, FROM_LINK_GOODBYE = 0, 1, 2
+TO_LINK_ATTACH, TO_LINK_REPLY, TO_LINK_REFUSE = 1, 2, 3
+
+# Statuses of status.pxd, by what the client did wrong.
+STATUS = {Reason.MALFORMED: 16, Reason.PACKET_TOO_LARGE: 17, Reason.PROTOCOL_ERROR: 18, Reason.UNSUPPORTED_VERSION: 19,
+          Reason.QUOTA: 29, Reason.BUSY: 29}
+NOT_AUTHORIZED = 21
+PACKET_MAX = 268_435_460
+
+
+class Reactors(Protocol):
+    """What this room needs of the reactors."""
+
+    def answer(self, link_id: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
+        """Answer a parked frame, or command a link; dropped when the link is gone."""
+
+    def move(self, link_id: int, reactor: int) -> int:
+        """Hand the parked link to another reactor: its new id."""
+
+
+class Sessions(Protocol):
+    """What this room needs of the data plane's half (protocol.pyx)."""
+
+    def session_open(self, client_id: bytes, reactor: int) -> int: ...
+    def session_end(self, address: int, reason: int) -> None: ...
+    def attach_payload(self, connack: bytes, *, version: int, keep_alive_ms: int, max_packet_out: int,
+                       send_maximum: int, alias_out_max: int, persistent: bool) -> bytes: ...
+    def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int: ...
+
+
+class Subscriptions(Protocol):
+    """What this room needs of the broker: who gets what. `consumer` is a session's address."""
+
+    def subscribe(self, consumer: int, filter: str, *, qos: int, no_local: bool, retain_as_published: bool,
+                  identifier: int) -> None:
+        """Add or replace; the filter may be a shared one."""
+
+    def unsubscribe(self, consumer: int, filter: str) -> None:
+        """Remove; what the consumer has not acknowledged of a shared one goes to the others."""
+
+    def replay(self, consumer: int, filter: str, qos: int, identifier: int, link_id: int) -> None:
+        """Send the retained messages that match."""
+
+
+class Authenticator(Protocol):
+    """Who may connect."""
+
+    async def connect(self, credentials: Credentials) -> Reason:
+        """SUCCESS, BAD_CREDENTIALS or NOT_AUTHORIZED."""
+
+
+class AllowAll:
+    """Everybody may."""
+
+    async def connect(self, credentials: Credentials) -> Reason:
+        """[MQTT-3.1.4-2]"""
+        return Reason.SUCCESS
+
+
+class MqttService:
+    """The registry of sessions and the answers to what reactors do not answer themselves."""
+
+    def __init__(self, protocol: Sessions, reactors: Reactors, subscriptions: Subscriptions,
+                 limits: Limits | None = None, authenticator: Authenticator | None = None) -> None:
+        self._protocol = protocol
+        self._reactors = reactors
+        self._subscriptions = subscriptions
+        self._limits = limits or Limits()
+        self._authenticator = authenticator or AllowAll()
+        self._sessions: dict[str, Session] = {}
+        self._connections: dict[int, Connection] = {}
+        self._admitting: set[int] = set()               # links whose CONNECT is being judged
+
+    def counters(self) -> dict[str, int]:
+        """Gauges that only the control plane knows."""
+        return {"sessions": len(self._sessions), "connections": len(self._connections),
+                "subscriptions": sum(len(session.subscriptions) for session in self._sessions.values())}
+
+    async def on_frame(self, link_id: int, kind: int, payload: bytes) -> None:
+        """A frame of a parked link, its goodbye, or the news that it is gone."""
+        if kind == FROM_LINK_CLOSED:
+            self._closed(link_id)
+        elif kind == FROM_LINK_GOODBYE:
+            self._goodbye(link_id, payload)
+        elif payload[0] >> 4 == 1:
+            await self._connect(link_id, payload)
+        else:
+            self._request(link_id, payload)
+
+    async def _connect(self, link_id: int, frame: bytes) -> None:
+        version = packets.peek_version(frame)
+        try:
+            connect = packets.decode_connect(frame)
+            await self._admit(link_id, connect)
+        except WireError as error:
+            log.info("MQTT client refused: %s", error, extra={"link": link_id, "reason": error.reason.name})
+            if error.reason is Reason.UNSUPPORTED_VERSION:
+                version = packets.V311                              # it understands no other CONNACK for sure
+            connack = packets.encode_connack(version, error.reason, False, {}) if version else b""
+            self._refuse(link_id, error.reason, connack)
+
+    def _refuse(self, link_id: int, reason: Reason, last_words: bytes) -> None:
+        status = STATUS.get(reason, NOT_AUTHORIZED)
+        self._reactors.answer(link_id, TO_LINK_REFUSE, bytes((status,)) + last_words)
+
+    async def _admit(self, link_id: int, connect: Connect) -> None:
+        if "authentication_method" in connect.properties:
+            raise WireError(Reason.BAD_METHOD, "enhanced authentication is not offered")
+        if not connect.client_id and connect.version != V5 and (not connect.clean or connect.version == packets.V31):
+            raise WireError(Reason.CLIENT_ID_INVALID, "an empty client identifier")      # [MQTT-3.1.3-8]
+        self._admitting.add(link_id)
+        verdict = await self._authenticator.connect(
+            Credentials(connect.client_id, connect.username, connect.password, connect.version))
+        if link_id not in self._admitting:
+            return                                                  # it is gone meanwhile
+        self._admitting.discard(link_id)
+        if verdict is not Reason.SUCCESS:
+            raise WireError(verdict, "the credentials do not suffice")
+        client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"                      # [MQTT-3.1.3-6]
+        session, present = self._session_for(link_id, client_id, connect)
+        if session.reactor != link_id >> 56:
+            link_id = self._reactors.move(link_id, session.reactor)
+        session.link_id = link_id
+        self._connections[link_id] = Connection(session, connect.version, connect.will)
+        self._reactors.answer(link_id, TO_LINK_ATTACH, self._welcome(session, connect, present), session.address)
+
+    def _session_for(self, link_id: int, client_id: str, connect: Connect) -> tuple[Session, bool]:
+        """The session to attach, and whether it was there before [MQTT-3.1.2-4 to -6, MQTT-3.1.4-3]."""
+        session = self._sessions.get(client_id)
+        if session is not None and (connect.clean or session.expiry_s == 0):
+            self._end(session, Reason.TAKEN_OVER)       # or it ends with the connection that is being replaced
+            session = None
+        present = session is not None
+        if session is None:
+            if len(self._sessions) >= self._limits.max_sessions:
+                raise WireError(Reason.QUOTA, f"mqtt.max_sessions is {self._limits.max_sessions}")
+            reactor = link_id >> 56
+            session = Session(client_id, self._protocol.session_open(client_id.encode(), reactor), reactor)
+            self._sessions[client_id] = session
+        session.disarm()
+        session.pending_will = None                                 # it came back in time [MQTT-3.1.3-9]
+        session.expiry_s = min(self._expiry(connect), self._limits.session_expiry_max_s)
+        return session, present
+
+    @staticmethod
+    def _expiry(connect: Connect) -> int:
+        if connect.version == V5:
+            return connect.number("session_expiry", 0)
+        return 0 if connect.clean else NEVER
+
+    def _welcome(self, session: Session, connect: Connect, present: bool) -> bytes:
+        """The ATTACH answer: what was negotiated, and the CONNACK that says so."""
+        limits = self._limits
+        keep_alive_s = connect.keep_alive_s
+        properties: Properties = {}
+        if connect.version == V5:
+            properties = {"receive_maximum": limits.receive_maximum, "maximum_packet_size": limits.max_packet_size,
+                          "topic_alias_maximum": limits.topic_alias_max}
+            if not connect.client_id:
+                properties["assigned_client_id"] = session.client_id
+            if limits.server_keepalive_max_s and not 0 < keep_alive_s <= limits.server_keepalive_max_s:
+                keep_alive_s = limits.server_keepalive_max_s
+                properties["server_keep_alive"] = keep_alive_s                          # [MQTT-3.2.2-21]
+            if session.expiry_s != connect.number("session_expiry", 0):
+                properties["session_expiry"] = session.expiry_s                         # [MQTT-3.2.2.3.2]
+            if not limits.shared_subscriptions:
+                properties["shared_available"] = 0
+            if connect.number("request_response_information", 0):
+                properties["response_information"] = f"response/{session.client_id}/"   # [MQTT-3.1.2-28]
+        return self._protocol.attach_payload(
+            packets.encode_connack(connect.version, Reason.SUCCESS, present, properties),
+            version=connect.version, keep_alive_ms=keep_alive_s * 1500,                 # [MQTT-3.1.2-22]
+            max_packet_out=connect.number("maximum_packet_size", PACKET_MAX),
+            send_maximum=connect.number("receive_maximum", 65_535 if connect.version == V5 else limits.max_inflight),
+            alias_out_max=min(connect.number("topic_alias_maximum", 0), limits.topic_alias_max),
+            persistent=session.expiry_s > 0)
+
+    def _request(self, link_id: int, frame: bytes) -> None:
+        """SUBSCRIBE or UNSUBSCRIBE."""
+        connection = self._connections.get(link_id)
+        if connection is None or connection.session.link_id != link_id:
+            return                                                  # taken over meanwhile; it is being closed
+        version = connection.version
+        try:
+            if frame[0] >> 4 == 8:
+                self._subscribe(link_id, connection, packets.decode_subscribe(frame, version))
+            else:
+                self._unsubscribe(link_id, connection, packets.decode_unsubscribe(frame, version))
+        except WireError as error:
+            log.info("MQTT client closed: %s", error, extra={"client": connection.session.client_id})
+            self._refuse(link_id, error.reason,
+                         packets.encode_disconnect(error.reason, str(error)) if version == V5 else b"")
+
+    def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> None:
+        session = connection.session
+        codes: list[int] = []
+        replays: list[Filter] = []
+        for wanted in request.filters:
+            refusal = self._denied(session, wanted)
+            if refusal is not None:
+                codes.append(refusal)
+                continue
+            new = wanted.text not in session.subscriptions
+            session.subscriptions[wanted.text] = Subscription(wanted, request.identifier)
+            self._subscriptions.subscribe(
+                session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
+                retain_as_published=wanted.retain_as_published, identifier=request.identifier)
+            codes.append(wanted.qos)
+            # [MQTT-3.3.1-9 to -11]; a shared subscription gets none [MQTT-4.8.2].
+            asked = wanted.retain_handling == 0 or (new and wanted.retain_handling == 1)
+            if asked and not wanted.text.startswith("$share/"):
+                replays.append(wanted)
+        self._reactors.answer(link_id, TO_LINK_REPLY,
+                              packets.encode_suback(connection.version, request.packet_id, codes))
+        for one in replays:
+            self._subscriptions.replay(session.address, one.text, one.qos, request.identifier, link_id)
+
+    def _denied(self, session: Session, wanted: Filter) -> int | None:
+        """The reason code of a filter that is not granted [MQTT-3.9.3]."""
+        if wanted.text in self._limits.deny_subscribe:
+            return Reason.NOT_AUTHORIZED
+        if wanted.text.startswith("$share/") and not self._limits.shared_subscriptions:
+            return Reason.SHARED_UNSUPPORTED
+        full = len(session.subscriptions) >= self._limits.max_subscriptions_per_session
+        return Reason.QUOTA if full and wanted.text not in session.subscriptions else None
+
+    def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> None:
+        session = connection.session
+        codes: list[int] = []
+        for text in request.filters:
+            if session.subscriptions.pop(text, None) is None:
+                codes.append(Reason.NO_SUBSCRIPTION_EXISTED)
+                continue
+            self._subscriptions.unsubscribe(session.address, text)
+            codes.append(Reason.SUCCESS)
+        self._reactors.answer(link_id, TO_LINK_REPLY,
+                              packets.encode_unsuback(connection.version, request.packet_id, codes))
+
+    def _goodbye(self, link_id: int, frame: bytes) -> None:
+        """DISCONNECT; the hot half has checked it [MQTT-3.14.4]."""
+        connection = self._connections.get(link_id)
+        if connection is None:
+            return
+        _, reader = open_packet(frame)
+        if not reader.left or reader.u8() == Reason.SUCCESS:
+            connection.will = None                                  # [MQTT-3.14.4-3]
+        if reader.left:
+            expiry = read_properties(reader, "disconnect").get("session_expiry")
+            if isinstance(expiry, int):
+                connection.session.expiry_s = min(expiry, self._limits.session_expiry_max_s)
+
+    def _closed(self, link_id: int) -> None:
+        """The connection is gone: its will, and the countdown of its session."""
+        self._admitting.discard(link_id)
+        connection = self._connections.pop(link_id, None)
+        if connection is None:
+            return
+        session, will = connection.session, connection.will
+        current = session.link_id == link_id and not session.ended
+        if current:
+            session.link_id = 0
+        if will is not None:
+            delay_s = min(will.delay_s, session.expiry_s)
+            if session.ended or delay_s == 0:
+                self._publish_will(session, will)                   # [MQTT-3.1.2-8, 3.1.3.2.2]
+            elif current:
+                session.pending_will = will
+                session.will_timer = asyncio.get_running_loop().call_later(delay_s, self._will_due, session)
+        if current and session.expiry_s == 0:
+            self._end(session, Reason.SUCCESS)
+        elif current and session.expiry_s != NEVER:
+            session.expiry_timer = asyncio.get_running_loop().call_later(
+                session.expiry_s, self._end, session, Reason.SUCCESS)
+
+    def _will_due(self, session: Session) -> None:
+        will, session.pending_will, session.will_timer = session.pending_will, None, None
+        if will is not None:
+            self._publish_will(session, will)
+
+    def _publish_will(self, session: Session, will: Will) -> None:
+        status = self._protocol.publish(packets.encode_will(will), session.client_id.encode())
+        if status:
+            log.warning("will not published: status %d", status,
+                        extra={"client": session.client_id, "topic": will.topic})
+
+    def _end(self, session: Session, reason: Reason) -> None:
+        """The session is over: a will that waited goes out now, nobody sends it anything any more [MQTT-4.1]."""
+        session.disarm()
+        self._will_due(session)
+        session.ended = True
+        self._sessions.pop(session.client_id, None)
+        for text in session.subscriptions:
+            self._subscriptions.unsubscribe(session.address, text)
+        session.subscriptions.clear()
+        self._protocol.session_end(session.address, reason)
+
+    def disconnect(self, client_ids: Iterable[str], reason: Reason = Reason.ADMINISTRATIVE) -> int:
+        """An administrator ends sessions; how many there were."""
+        found = [self._sessions[client_id] for client_id in client_ids if client_id in self._sessions]
+        for session in found:
+            self._end(session, reason)
+        return len(found)
