@@ -78,6 +78,11 @@ cdef struct Host:
 
 
 cdef enum:
+    LINK_CLOSED = 0                 # kinds of to_control that the reactor itself sends: the link is gone
+    LINK_MOVED = 0xFFFFFFFF         # it lives on another reactor now; payload: its new id, 8 bytes little-endian
+
+
+cdef enum:
     OUT_HIGH_WATER = 1 << 20    # above it a consumer gets no more (it queues or drops); reactor.high_water_bytes overrides
     OUT_LOW_WATER = 1 << 18
 
