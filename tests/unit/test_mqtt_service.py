@@ -15,6 +15,7 @@ from robustmq._fastpath.protocols.mqtt.sessions import Credentials, Limits
 
 CLOSED, PACKET, GOODBYE = 0, 1, 2
 ATTACH, REPLY, REFUSE = 1, 2, 3
+MOVED = 0xFFFF_FFFF
 
 
 class Fakes:
@@ -31,9 +32,9 @@ class Fakes:
     def answer(self, link_id: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
         self.answers.append((link_id, kind, payload, obj_ptr))
 
-    def move(self, link_id: int, reactor: int) -> int:
+    def move(self, link_id: int, reactor: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
         self.calls.append(("move", link_id, reactor))
-        return reactor << 56 | 0xFFFF | link_id & 0xFF
+        self.answers.append((link_id, kind, payload, obj_ptr))
 
     def session_open(self, client_id: bytes, reactor: int) -> int:
         self.opened += 1
@@ -196,7 +197,25 @@ def test_home() -> None:
         await world.service.on_frame(1, CLOSED, b"")
         await world.connect(3 << 56 | 2, clean=False, version=4)
         assert world.fakes.calls == [("move", 3 << 56 | 2, 0)]
-        assert world.fakes.answers[-1][0] == 0xFFFF | 2
+        await world.service.on_frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
+        answer = await world.send(77, close_packet(0x82, b"\0\x0a" + put_binary(b"a") + b"\0"))
+        assert answer[:2] == (77, REPLY)
+    run(test())
+
+
+def test_end_waits_for_a_link_on_its_way() -> None:
+    """The data plane may not hear of the end before the ATTACH that is still travelling."""
+    async def test() -> None:
+        world = World()
+        await world.connect(1, clean=False, version=4)
+        await world.service.on_frame(1, CLOSED, b"")
+        await world.connect(3 << 56 | 2, clean=False, version=4)
+        await world.connect(4, clean=True, version=4)
+        assert world.fakes.ended == []
+        await world.service.on_frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
+        assert world.fakes.ended == [(1001, Reason.TAKEN_OVER)]
+        await world.service.on_frame(77, CLOSED, b"")
+        assert world.service.counters() == {"sessions": 1, "connections": 1, "subscriptions": 0}
     run(test())
 
 

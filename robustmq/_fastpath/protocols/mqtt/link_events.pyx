@@ -162,7 +162,7 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
     if collector == NULL:
         return Status.NO_MEMORY
     session.last_seen_ns = now_ns
-    while at < n and status == Status.OK:
+    while at < n and status == Status.OK and link.out.bytes <= session.core.limits.high_water:
         if session.state != SessionState.ONLINE:
             at = n                                                      # after a DISCONNECT nothing counts
             break
@@ -237,13 +237,17 @@ cdef void on_timer(Link* link, int64_t now_ns) noexcept nogil:
 
 
 cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
-    if link.session != NULL and window_pump(<Session*>link.session) != Status.OK:
+    if link.session == NULL:
+        return
+    if window_pump(<Session*>link.session) != Status.OK:
         link.host.close(link, Status.NO_MEMORY)
+    link.host.touch(link)
 
 
 cdef void on_synced(Link* link, uint64_t position, int64_t now_ns) noexcept nogil:
     if link.session != NULL:
         inbound_synced(<Session*>link.session, position)
+        link.host.touch(link)
 
 
 cdef void on_close(Link* link, Status why, int64_t now_ns) noexcept nogil:

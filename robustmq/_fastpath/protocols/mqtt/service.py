@@ -21,7 +21,8 @@ from .sessions import NEVER, Connection, Credentials, Limits, Session, Subscript
 
 log = logging.getLogger(__name__)
 
-# ControlKind and AnswerKind of session.pxd.
+# ControlKind and AnswerKind of session.pxd; LINK_MOVED is the reactors' own.
+LINK_MOVED = 0xFFFF_FFFF
 FROM_LINK_CLOSED, FROM_LINK_PACKET, FROM_LINK_GOODBYE = 0, 1, 2
 TO_LINK_ATTACH, TO_LINK_REPLY, TO_LINK_REFUSE = 1, 2, 3
 
@@ -38,8 +39,8 @@ class Reactors(Protocol):
     def answer(self, link_id: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
         """Answer a parked frame, or command a link; dropped when the link is gone."""
 
-    def move(self, link_id: int, reactor: int) -> int:
-        """Hand the parked link to another reactor: its new id."""
+    def move(self, link_id: int, reactor: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
+        """Hand the parked link to another reactor and answer it there; LINK_MOVED tells its new id."""
 
 
 class Sessions(Protocol):
@@ -101,9 +102,11 @@ class MqttService:
                 "subscriptions": sum(len(session.subscriptions) for session in self._sessions.values())}
 
     async def on_frame(self, link_id: int, kind: int, payload: bytes) -> None:
-        """A frame of a parked link, its goodbye, or the news that it is gone."""
+        """A frame of a parked link, its goodbye, or the news that it is gone or has another id."""
         if kind == FROM_LINK_CLOSED:
             self._closed(link_id)
+        elif kind == LINK_MOVED:
+            self._moved(link_id, int.from_bytes(payload, "little"))
         elif kind == FROM_LINK_GOODBYE:
             self._goodbye(link_id, payload)
         elif payload[0] >> 4 == 1:
@@ -142,11 +145,14 @@ class MqttService:
             raise WireError(verdict, "the credentials do not suffice")
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"                      # [MQTT-3.1.3-6]
         session, present = self._session_for(link_id, client_id, connect)
-        if session.reactor != link_id >> 56:
-            link_id = self._reactors.move(link_id, session.reactor)
         session.link_id = link_id
         self._connections[link_id] = Connection(session, connect.version, connect.will)
-        self._reactors.answer(link_id, TO_LINK_ATTACH, self._welcome(session, connect, present), session.address)
+        welcome = self._welcome(session, connect, present)
+        if session.reactor == link_id >> 56:
+            self._reactors.answer(link_id, TO_LINK_ATTACH, welcome, session.address)
+        else:
+            session.moving |= {link_id}
+            self._reactors.move(link_id, session.reactor, TO_LINK_ATTACH, welcome, session.address)
 
     def _session_for(self, link_id: int, client_id: str, connect: Connect) -> tuple[Session, bool]:
         """The session to attach, and whether it was there before [MQTT-3.1.2-4 to -6, MQTT-3.1.4-3]."""
@@ -273,6 +279,22 @@ class MqttService:
             if isinstance(expiry, int):
                 connection.session.expiry_s = min(expiry, self._limits.session_expiry_max_s)
 
+    def _moved(self, link_id: int, now_id: int) -> None:
+        """The link reached its session's reactor."""
+        connection = self._connections.pop(link_id)
+        session = connection.session
+        self._connections[now_id] = connection
+        if session.link_id == link_id:
+            session.link_id = now_id
+        self._arrived(session, link_id)
+
+    def _arrived(self, session: Session, link_id: int) -> None:
+        """No ATTACH is on its way any more: a session that ended meanwhile can be given up."""
+        session.moving -= {link_id}
+        if session.ended and not session.moving and session.address:
+            self._protocol.session_end(session.address, session.end_reason)
+            session.address = 0
+
     def _closed(self, link_id: int) -> None:
         """The connection is gone: its will, and the countdown of its session."""
         self._admitting.discard(link_id)
@@ -280,6 +302,7 @@ class MqttService:
         if connection is None:
             return
         session, will = connection.session, connection.will
+        self._arrived(session, link_id)
         current = session.link_id == link_id and not session.ended
         if current:
             session.link_id = 0
@@ -316,7 +339,8 @@ class MqttService:
         for text in session.subscriptions:
             self._subscriptions.unsubscribe(session.address, text)
         session.subscriptions.clear()
-        self._protocol.session_end(session.address, reason)
+        session.end_reason = reason
+        self._arrived(session, 0)
 
     def disconnect(self, client_ids: Iterable[str], reason: Reason = Reason.ADMINISTRATIVE) -> int:
         """An administrator ends sessions; how many there were."""

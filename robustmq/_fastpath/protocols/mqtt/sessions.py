@@ -28,6 +28,8 @@ class Session:
     link_id: int = 0
     expiry_s: int = 0
     ended: bool = False
+    end_reason: int = 0
+    moving: frozenset[int] = frozenset()        # links on their way to the session's reactor
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     pending_will: Will | None = None
     will_timer: asyncio.TimerHandle | None = None
