@@ -1,7 +1,7 @@
 """Request and response headers: what stands between a frame's size and its message."""
 from dataclasses import dataclass
 from struct import Struct
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .primitives import Reader, put_string
 
@@ -13,8 +13,8 @@ API_VERSIONS = 18
 class Message(Protocol):
     """Any generated request or response."""
 
-    API_KEY: int
-    FLEXIBLE_FROM: int
+    API_KEY: ClassVar[int]
+    FLEXIBLE_FROM: ClassVar[int]
 
     def encode(self, out: bytearray, version: int) -> None: ...
 

@@ -17,9 +17,9 @@ _Q = Struct(">q")
 class ApiVersionsRequest:
     """ApiVersions v0-v4, request."""
 
-    API_KEY: ClassVar = 18
-    VERSIONS: ClassVar = range(5)
-    FLEXIBLE_FROM: ClassVar = 3
+    API_KEY: ClassVar[int] = 18
+    VERSIONS: ClassVar[range] = range(5)
+    FLEXIBLE_FROM: ClassVar[int] = 3
     client_software_name: str = ""
     client_software_version: str = ""
 
@@ -113,9 +113,9 @@ class FinalizedFeatureKey:
 class ApiVersionsResponse:
     """ApiVersions v0-v4, response."""
 
-    API_KEY: ClassVar = 18
-    VERSIONS: ClassVar = range(5)
-    FLEXIBLE_FROM: ClassVar = 3
+    API_KEY: ClassVar[int] = 18
+    VERSIONS: ClassVar[range] = range(5)
+    FLEXIBLE_FROM: ClassVar[int] = 3
     error_code: int = 0
     api_keys: list[ApiVersion] = field(default_factory=list)
     throttle_time_ms: int = 0

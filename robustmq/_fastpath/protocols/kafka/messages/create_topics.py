@@ -107,9 +107,9 @@ class CreatableTopic:
 class CreateTopicsRequest:
     """CreateTopics v2-v7, request."""
 
-    API_KEY: ClassVar = 19
-    VERSIONS: ClassVar = range(2, 8)
-    FLEXIBLE_FROM: ClassVar = 5
+    API_KEY: ClassVar[int] = 19
+    VERSIONS: ClassVar[range] = range(2, 8)
+    FLEXIBLE_FROM: ClassVar[int] = 5
     topics: list[CreatableTopic] = field(default_factory=list)
     timeout_ms: int = 60000
     validate_only: bool = False
@@ -219,9 +219,9 @@ class CreatableTopicResult:
 class CreateTopicsResponse:
     """CreateTopics v2-v7, response."""
 
-    API_KEY: ClassVar = 19
-    VERSIONS: ClassVar = range(2, 8)
-    FLEXIBLE_FROM: ClassVar = 5
+    API_KEY: ClassVar[int] = 19
+    VERSIONS: ClassVar[range] = range(2, 8)
+    FLEXIBLE_FROM: ClassVar[int] = 5
     throttle_time_ms: int = 0
     topics: list[CreatableTopicResult] = field(default_factory=list)
 

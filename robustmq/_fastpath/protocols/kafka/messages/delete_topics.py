@@ -35,9 +35,9 @@ class DeleteTopicState:
 class DeleteTopicsRequest:
     """DeleteTopics v1-v6, request."""
 
-    API_KEY: ClassVar = 20
-    VERSIONS: ClassVar = range(1, 7)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 20
+    VERSIONS: ClassVar[range] = range(1, 7)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     topics: list[DeleteTopicState] = field(default_factory=list)
     topic_names: list[str] = field(default_factory=list)
     timeout_ms: int = 0
@@ -111,9 +111,9 @@ class DeletableTopicResult:
 class DeleteTopicsResponse:
     """DeleteTopics v1-v6, response."""
 
-    API_KEY: ClassVar = 20
-    VERSIONS: ClassVar = range(1, 7)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 20
+    VERSIONS: ClassVar[range] = range(1, 7)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     throttle_time_ms: int = 0
     responses: list[DeletableTopicResult] = field(default_factory=list)
 

@@ -48,9 +48,9 @@ class DescribeConfigsResource:
 class DescribeConfigsRequest:
     """DescribeConfigs v1-v4, request."""
 
-    API_KEY: ClassVar = 32
-    VERSIONS: ClassVar = range(1, 5)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 32
+    VERSIONS: ClassVar[range] = range(1, 5)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     resources: list[DescribeConfigsResource] = field(default_factory=list)
     include_synonyms: bool = False
     include_documentation: bool = False
@@ -193,9 +193,9 @@ class DescribeConfigsResult:
 class DescribeConfigsResponse:
     """DescribeConfigs v1-v4, response."""
 
-    API_KEY: ClassVar = 32
-    VERSIONS: ClassVar = range(1, 5)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 32
+    VERSIONS: ClassVar[range] = range(1, 5)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     throttle_time_ms: int = 0
     results: list[DescribeConfigsResult] = field(default_factory=list)
 

@@ -165,9 +165,9 @@ class ForgottenTopic:
 class FetchRequest:
     """Fetch v4-v18, request."""
 
-    API_KEY: ClassVar = 1
-    VERSIONS: ClassVar = range(4, 19)
-    FLEXIBLE_FROM: ClassVar = 12
+    API_KEY: ClassVar[int] = 1
+    VERSIONS: ClassVar[range] = range(4, 19)
+    FLEXIBLE_FROM: ClassVar[int] = 12
     cluster_id: str | None = None
     replica_id: int = -1
     replica_state: ReplicaState = field(default_factory=ReplicaState)
@@ -445,9 +445,9 @@ class NodeEndpoint:
 class FetchResponse:
     """Fetch v4-v18, response."""
 
-    API_KEY: ClassVar = 1
-    VERSIONS: ClassVar = range(4, 19)
-    FLEXIBLE_FROM: ClassVar = 12
+    API_KEY: ClassVar[int] = 1
+    VERSIONS: ClassVar[range] = range(4, 19)
+    FLEXIBLE_FROM: ClassVar[int] = 12
     throttle_time_ms: int = 0
     error_code: int = 0
     session_id: int = 0

@@ -15,9 +15,9 @@ _IH = Struct(">ih")
 class FindCoordinatorRequest:
     """FindCoordinator v0-v6, request."""
 
-    API_KEY: ClassVar = 10
-    VERSIONS: ClassVar = range(7)
-    FLEXIBLE_FROM: ClassVar = 3
+    API_KEY: ClassVar[int] = 10
+    VERSIONS: ClassVar[range] = range(7)
+    FLEXIBLE_FROM: ClassVar[int] = 3
     key: str = ""
     key_type: int = 0
     coordinator_keys: list[str] = field(default_factory=list)
@@ -86,9 +86,9 @@ class Coordinator:
 class FindCoordinatorResponse:
     """FindCoordinator v0-v6, response."""
 
-    API_KEY: ClassVar = 10
-    VERSIONS: ClassVar = range(7)
-    FLEXIBLE_FROM: ClassVar = 3
+    API_KEY: ClassVar[int] = 10
+    VERSIONS: ClassVar[range] = range(7)
+    FLEXIBLE_FROM: ClassVar[int] = 3
     throttle_time_ms: int = 0
     error_code: int = 0
     error_message: str | None = ""

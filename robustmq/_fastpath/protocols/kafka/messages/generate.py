@@ -214,8 +214,8 @@ def module_source(api: Api) -> str:
 
     low, high = api.versions
     span = f"{low}, {high + 1}" if low else f"{high + 1}"
-    constants = [f"    API_KEY: ClassVar = {api.key}", f"    VERSIONS: ClassVar = range({span})",
-                 f"    FLEXIBLE_FROM: ClassVar = {api.flexible[0]}"]
+    constants = [f"    API_KEY: ClassVar[int] = {api.key}", f"    VERSIONS: ClassVar[range] = range({span})",
+                 f"    FLEXIBLE_FROM: ClassVar[int] = {api.flexible[0]}"]
     for side, fields in (("Request", api.request), ("Response", api.response)):
         walk(f"{api.name}{side}", fields, api.versions, constants, f"{api.name} v{low}-v{high}, {side.lower()}.")
     body = "\n".join(classes)

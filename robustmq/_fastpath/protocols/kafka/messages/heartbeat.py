@@ -13,9 +13,9 @@ _I = Struct(">i")
 class HeartbeatRequest:
     """Heartbeat v0-v4, request."""
 
-    API_KEY: ClassVar = 12
-    VERSIONS: ClassVar = range(5)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 12
+    VERSIONS: ClassVar[range] = range(5)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     group_id: str = ""
     generation_id: int = 0
     member_id: str = ""
@@ -49,9 +49,9 @@ class HeartbeatRequest:
 class HeartbeatResponse:
     """Heartbeat v0-v4, response."""
 
-    API_KEY: ClassVar = 12
-    VERSIONS: ClassVar = range(5)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 12
+    VERSIONS: ClassVar[range] = range(5)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     throttle_time_ms: int = 0
     error_code: int = 0
 

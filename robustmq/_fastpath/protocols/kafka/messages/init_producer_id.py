@@ -14,9 +14,9 @@ _QH = Struct(">qh")
 class InitProducerIdRequest:
     """InitProducerId v0-v5, request."""
 
-    API_KEY: ClassVar = 22
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 2
+    API_KEY: ClassVar[int] = 22
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 2
     transactional_id: str | None = ""
     transaction_timeout_ms: int = 0
     producer_id: int = -1
@@ -48,9 +48,9 @@ class InitProducerIdRequest:
 class InitProducerIdResponse:
     """InitProducerId v0-v5, response."""
 
-    API_KEY: ClassVar = 22
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 2
+    API_KEY: ClassVar[int] = 22
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 2
     throttle_time_ms: int = 0
     error_code: int = 0
     producer_id: int = -1

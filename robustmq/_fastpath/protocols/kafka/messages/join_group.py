@@ -39,9 +39,9 @@ class JoinGroupRequestProtocol:
 class JoinGroupRequest:
     """JoinGroup v0-v9, request."""
 
-    API_KEY: ClassVar = 11
-    VERSIONS: ClassVar = range(10)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 11
+    VERSIONS: ClassVar[range] = range(10)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     group_id: str = ""
     session_timeout_ms: int = 0
     rebalance_timeout_ms: int = -1
@@ -124,9 +124,9 @@ class JoinGroupResponseMember:
 class JoinGroupResponse:
     """JoinGroup v0-v9, response."""
 
-    API_KEY: ClassVar = 11
-    VERSIONS: ClassVar = range(10)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 11
+    VERSIONS: ClassVar[range] = range(10)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     throttle_time_ms: int = 0
     error_code: int = 0
     generation_id: int = -1

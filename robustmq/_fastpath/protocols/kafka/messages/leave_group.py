@@ -43,9 +43,9 @@ class MemberIdentity:
 class LeaveGroupRequest:
     """LeaveGroup v0-v5, request."""
 
-    API_KEY: ClassVar = 13
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 13
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     group_id: str = ""
     member_id: str = ""
     members: list[MemberIdentity] = field(default_factory=list)
@@ -109,9 +109,9 @@ class MemberResponse:
 class LeaveGroupResponse:
     """LeaveGroup v0-v5, response."""
 
-    API_KEY: ClassVar = 13
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 13
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     throttle_time_ms: int = 0
     error_code: int = 0
     members: list[MemberResponse] = field(default_factory=list)

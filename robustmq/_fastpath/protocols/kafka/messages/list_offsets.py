@@ -71,9 +71,9 @@ class ListOffsetsTopic:
 class ListOffsetsRequest:
     """ListOffsets v1-v11, request."""
 
-    API_KEY: ClassVar = 2
-    VERSIONS: ClassVar = range(1, 12)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 2
+    VERSIONS: ClassVar[range] = range(1, 12)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     replica_id: int = 0
     isolation_level: int = 0
     topics: list[ListOffsetsTopic] = field(default_factory=list)
@@ -168,9 +168,9 @@ class ListOffsetsTopicResponse:
 class ListOffsetsResponse:
     """ListOffsets v1-v11, response."""
 
-    API_KEY: ClassVar = 2
-    VERSIONS: ClassVar = range(1, 12)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 2
+    VERSIONS: ClassVar[range] = range(1, 12)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     throttle_time_ms: int = 0
     topics: list[ListOffsetsTopicResponse] = field(default_factory=list)
 

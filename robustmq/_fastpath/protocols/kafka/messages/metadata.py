@@ -43,9 +43,9 @@ class MetadataRequestTopic:
 class MetadataRequest:
     """Metadata v0-v13, request."""
 
-    API_KEY: ClassVar = 3
-    VERSIONS: ClassVar = range(14)
-    FLEXIBLE_FROM: ClassVar = 9
+    API_KEY: ClassVar[int] = 3
+    VERSIONS: ClassVar[range] = range(14)
+    FLEXIBLE_FROM: ClassVar[int] = 9
     topics: list[MetadataRequestTopic] | None = field(default_factory=list)
     allow_auto_topic_creation: bool = True
     include_cluster_authorized_operations: bool = False
@@ -212,9 +212,9 @@ class MetadataResponseTopic:
 class MetadataResponse:
     """Metadata v0-v13, response."""
 
-    API_KEY: ClassVar = 3
-    VERSIONS: ClassVar = range(14)
-    FLEXIBLE_FROM: ClassVar = 9
+    API_KEY: ClassVar[int] = 3
+    VERSIONS: ClassVar[range] = range(14)
+    FLEXIBLE_FROM: ClassVar[int] = 9
     throttle_time_ms: int = 0
     brokers: list[MetadataResponseBroker] = field(default_factory=list)
     cluster_id: str | None = None

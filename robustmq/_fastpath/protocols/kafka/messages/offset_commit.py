@@ -82,9 +82,9 @@ class OffsetCommitRequestTopic:
 class OffsetCommitRequest:
     """OffsetCommit v2-v10, request."""
 
-    API_KEY: ClassVar = 8
-    VERSIONS: ClassVar = range(2, 11)
-    FLEXIBLE_FROM: ClassVar = 8
+    API_KEY: ClassVar[int] = 8
+    VERSIONS: ClassVar[range] = range(2, 11)
+    FLEXIBLE_FROM: ClassVar[int] = 8
     group_id: str = ""
     generation_id_or_member_epoch: int = -1
     member_id: str = ""
@@ -185,9 +185,9 @@ class OffsetCommitResponseTopic:
 class OffsetCommitResponse:
     """OffsetCommit v2-v10, response."""
 
-    API_KEY: ClassVar = 8
-    VERSIONS: ClassVar = range(2, 11)
-    FLEXIBLE_FROM: ClassVar = 8
+    API_KEY: ClassVar[int] = 8
+    VERSIONS: ClassVar[range] = range(2, 11)
+    FLEXIBLE_FROM: ClassVar[int] = 8
     throttle_time_ms: int = 0
     topics: list[OffsetCommitResponseTopic] = field(default_factory=list)
 

@@ -107,9 +107,9 @@ class OffsetFetchRequestGroup:
 class OffsetFetchRequest:
     """OffsetFetch v1-v10, request."""
 
-    API_KEY: ClassVar = 9
-    VERSIONS: ClassVar = range(1, 11)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 9
+    VERSIONS: ClassVar[range] = range(1, 11)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     group_id: str = ""
     topics: list[OffsetFetchRequestTopic] | None = field(default_factory=list)
     groups: list[OffsetFetchRequestGroup] = field(default_factory=list)
@@ -300,9 +300,9 @@ class OffsetFetchResponseGroup:
 class OffsetFetchResponse:
     """OffsetFetch v1-v10, response."""
 
-    API_KEY: ClassVar = 9
-    VERSIONS: ClassVar = range(1, 11)
-    FLEXIBLE_FROM: ClassVar = 6
+    API_KEY: ClassVar[int] = 9
+    VERSIONS: ClassVar[range] = range(1, 11)
+    FLEXIBLE_FROM: ClassVar[int] = 6
     throttle_time_ms: int = 0
     topics: list[OffsetFetchResponseTopic] = field(default_factory=list)
     error_code: int = 0

@@ -77,9 +77,9 @@ class TopicProduceData:
 class ProduceRequest:
     """Produce v3-v13, request."""
 
-    API_KEY: ClassVar = 0
-    VERSIONS: ClassVar = range(3, 14)
-    FLEXIBLE_FROM: ClassVar = 9
+    API_KEY: ClassVar[int] = 0
+    VERSIONS: ClassVar[range] = range(3, 14)
+    FLEXIBLE_FROM: ClassVar[int] = 9
     transactional_id: str | None = None
     acks: int = 0
     timeout_ms: int = 0
@@ -267,9 +267,9 @@ class NodeEndpoint:
 class ProduceResponse:
     """Produce v3-v13, response."""
 
-    API_KEY: ClassVar = 0
-    VERSIONS: ClassVar = range(3, 14)
-    FLEXIBLE_FROM: ClassVar = 9
+    API_KEY: ClassVar[int] = 0
+    VERSIONS: ClassVar[range] = range(3, 14)
+    FLEXIBLE_FROM: ClassVar[int] = 9
     responses: list[TopicProduceResponse] = field(default_factory=list)
     throttle_time_ms: int = 0
     node_endpoints: list[NodeEndpoint] = field(default_factory=list)

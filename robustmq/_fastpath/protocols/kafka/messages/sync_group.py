@@ -38,9 +38,9 @@ class SyncGroupRequestAssignment:
 class SyncGroupRequest:
     """SyncGroup v0-v5, request."""
 
-    API_KEY: ClassVar = 14
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 14
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     group_id: str = ""
     generation_id: int = 0
     member_id: str = ""
@@ -88,9 +88,9 @@ class SyncGroupRequest:
 class SyncGroupResponse:
     """SyncGroup v0-v5, response."""
 
-    API_KEY: ClassVar = 14
-    VERSIONS: ClassVar = range(6)
-    FLEXIBLE_FROM: ClassVar = 4
+    API_KEY: ClassVar[int] = 14
+    VERSIONS: ClassVar[range] = range(6)
+    FLEXIBLE_FROM: ClassVar[int] = 4
     throttle_time_ms: int = 0
     error_code: int = 0
     protocol_type: str | None = None

@@ -1,0 +1,127 @@
+"""Topic and broker configurations by Kafka's names: types, defaults, and what a value may be.
+
+What an administrator sets is checked here, stored in the MetaStore and described as it was set. The broker acts on
+cleanup.policy, max.message.bytes and robustmq.durability; the others are kept for tools that expect to find them.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Type(IntEnum):
+    """ConfigType of DescribeConfigs."""
+
+    BOOLEAN = 1
+    STRING = 2
+    INT = 3
+    SHORT = 4
+    LONG = 5
+    DOUBLE = 6
+    LIST = 7
+
+
+class Source(IntEnum):
+    """ConfigSource of DescribeConfigs."""
+
+    TOPIC = 1
+    STATIC_BROKER = 4
+    DEFAULT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One configuration; `broker` is the broker-wide one that gives its default, when there is one."""
+
+    name: str
+    type: Type
+    default: str
+    doc: str
+    broker: str = ""
+    allowed: tuple[str, ...] = ()
+    low: int | None = None
+
+    def wrong(self, value: str) -> str | None:
+        """Why `value` is not allowed, None when it is."""
+        if self.allowed and not set(value.split(",") if self.type is Type.LIST else [value]) <= set(self.allowed):
+            return f"{self.name} must be one of {', '.join(self.allowed)}, not {value!r}"
+        if self.type is Type.BOOLEAN and value.lower() not in ("true", "false"):
+            return f"{self.name} must be true or false, not {value!r}"
+        if self.type in (Type.INT, Type.SHORT, Type.LONG, Type.DOUBLE):
+            try:
+                number = float(value) if self.type is Type.DOUBLE else int(value)
+            except ValueError:
+                return f"{self.name} must be a number, not {value!r}"
+            if self.low is not None and number < self.low:
+                return f"{self.name} must be at least {self.low}, not {value}"
+        return None
+
+
+MAX_LONG = "9223372036854775807"
+TOPIC_CONFIGS = {config.name: config for config in (
+    Config("cleanup.policy", Type.LIST, "delete", "What becomes of old records.", "log.cleanup.policy",
+           ("delete", "compact")),
+    Config("compression.type", Type.STRING, "producer", "Batches are stored as they came.", "compression.type",
+           ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
+    Config("delete.retention.ms", Type.LONG, "86400000", "How long a tombstone is kept.",
+           "log.cleaner.delete.retention.ms", low=0),
+    Config("file.delete.delay.ms", Type.LONG, "60000", "Delay before files are removed.",
+           "log.segment.delete.delay.ms", low=0),
+    Config("flush.messages", Type.LONG, MAX_LONG, "See robustmq.durability.", "log.flush.interval.messages", low=1),
+    Config("flush.ms", Type.LONG, MAX_LONG, "See robustmq.durability.", "log.flush.interval.ms", low=0),
+    Config("follower.replication.throttled.replicas", Type.LIST, "", "Has no meaning on one node."),
+    Config("index.interval.bytes", Type.INT, "4096", "Every batch is indexed.", "log.index.interval.bytes", low=0),
+    Config("leader.replication.throttled.replicas", Type.LIST, "", "Has no meaning on one node."),
+    Config("max.compaction.lag.ms", Type.LONG, MAX_LONG, "Latest time of compaction.",
+           "log.cleaner.max.compaction.lag.ms", low=1),
+    Config("max.message.bytes", Type.INT, "1048588", "Largest record batch.", "message.max.bytes", low=0),
+    Config("message.timestamp.after.max.ms", Type.LONG, "3600000", "How far in the future a timestamp may be.",
+           "log.message.timestamp.after.max.ms", low=0),
+    Config("message.timestamp.before.max.ms", Type.LONG, MAX_LONG, "How far in the past a timestamp may be.",
+           "log.message.timestamp.before.max.ms", low=0),
+    Config("message.timestamp.type", Type.STRING, "CreateTime", "Whose clock a record's timestamp is of.",
+           "log.message.timestamp.type", ("CreateTime", "LogAppendTime")),
+    Config("min.cleanable.dirty.ratio", Type.DOUBLE, "0.5", "When compaction is worth it.",
+           "log.cleaner.min.cleanable.ratio", low=0),
+    Config("min.compaction.lag.ms", Type.LONG, "0", "Earliest time of compaction.",
+           "log.cleaner.min.compaction.lag.ms", low=0),
+    Config("min.insync.replicas", Type.INT, "1", "One node is one replica.", "min.insync.replicas", low=1),
+    Config("preallocate", Type.BOOLEAN, "false", "The journal is always preallocated.", "log.preallocate"),
+    Config("retention.bytes", Type.LONG, "-1", "How much of a partition is kept, -1 for all.", "log.retention.bytes"),
+    Config("retention.ms", Type.LONG, "604800000", "How long a record is kept, -1 for ever.", "log.retention.ms",
+           low=-1),
+    Config("robustmq.durability", Type.STRING, "", "What an acknowledged message survives; empty: the broker's.",
+           allowed=("", "memory", "process", "disk")),
+    Config("segment.bytes", Type.INT, "1073741824", "Segments belong to the journal, not to a topic.",
+           "log.segment.bytes", low=14),
+    Config("segment.index.bytes", Type.INT, "10485760", "The index is in memory.", "log.index.size.max.bytes", low=4),
+    Config("segment.jitter.ms", Type.LONG, "0", "Segments belong to the journal.", "log.roll.jitter.ms", low=0),
+    Config("segment.ms", Type.LONG, "604800000", "Segments belong to the journal.", "log.roll.ms", low=1),
+    Config("unclean.leader.election.enable", Type.BOOLEAN, "false", "Has no meaning on one node.",
+           "unclean.leader.election.enable"),
+)}
+BROKER_CONFIGS = {config.name: config for config in (
+    Config("auto.create.topics.enable", Type.BOOLEAN, "true", "Whether Metadata creates a topic that is asked for."),
+    Config("default.replication.factor", Type.INT, "1", "One node is one replica."),
+    Config("group.initial.rebalance.delay.ms", Type.INT, "3000", "How long a new group gathers members."),
+    Config("group.max.session.timeout.ms", Type.INT, "1800000", "Longest session of a group's member."),
+    Config("group.min.session.timeout.ms", Type.INT, "6000", "Shortest session of a group's member."),
+    Config("node.id", Type.INT, "0", "This broker."),
+    Config("num.partitions", Type.INT, "1", "Partitions of a topic that does not say."),
+    Config("offset.metadata.max.bytes", Type.INT, "4096", "Longest metadata of a committed offset."),
+    Config("offsets.retention.minutes", Type.INT, "10080", "How long an empty group's offsets are kept."),
+    Config("socket.request.max.bytes", Type.INT, "104857600", "Largest request."),
+    *(Config(config.broker, config.type, config.default, config.doc, "", config.allowed, config.low)
+      for config in TOPIC_CONFIGS.values() if config.broker),
+)}
+
+
+def why_not_configs(configs: Mapping[str, str | None]) -> str | None:
+    """What is wrong with a new topic's configuration, None when nothing is."""
+    for name, value in configs.items():
+        if name not in TOPIC_CONFIGS:
+            return f"unknown topic configuration {name!r}"
+        if value is None:
+            return f"{name} has no value"
+        if wrong := TOPIC_CONFIGS[name].wrong(value):
+            return wrong
+    return None
