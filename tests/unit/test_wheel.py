@@ -71,7 +71,8 @@ def test_a_minute_costs_few_wakes() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(
-    st.tuples(st.just("arm"), st.integers(0, 9), st.integers(-1000, 10) | st.integers(0, 300_000) | st.integers(0, 10**11)),
+    st.tuples(st.just("arm"), st.integers(0, 9),
+              st.integers(-1000, 10) | st.integers(0, 300_000) | st.integers(0, 10**11)),
     st.tuples(st.just("disarm"), st.integers(0, 9)),
     st.tuples(st.just("sleep"), st.integers(0, 5) | st.integers(0, 5000) | st.integers(0, 10**9)),
     st.tuples(st.just("wake")),
