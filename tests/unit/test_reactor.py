@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-
 from robustmq._fastpath.reactor.reactors import Reactors
+
 from tests.shims import echo as shim
 
 LINK_CLOSED, LINK_MOVED = 0, 0xFFFFFFFF
