@@ -11,7 +11,7 @@ BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --i
 SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py tests/unit/reactor tests/unit/stores
 
-.PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka wheel clean
+.PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka messages wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ conformance-mqtt: build     ## Eclipse's public MQTT interoperability tests
 
 conformance-kafka: build    ## kafka-python's own integration tests
 	@$(PY) -m tests.interop.conformance_kafka $(ARGS)
+
+messages: $(VENV)/.ready    ## Kafka's codecs, from their schema
+	@$(PY) -m robustmq._fastpath.protocols.kafka.messages.generate
 
 wheel: $(VENV)/.ready       ## dist/*.whl
 	@$(PY) -m pip wheel -q --no-deps -w dist . && ls dist
