@@ -16,6 +16,7 @@ from tests.shims import echo as shim
 
 LINK_CLOSED, LINK_MOVED = 0, 0xFFFFFFFF
 NOT_AUTHORIZED, MALFORMED, TOO_LARGE, TIMED_OUT, PEER_CLOSED, SHUTTING_DOWN, ADMIN_CLOSED = 21, 16, 17, 30, 31, 33, 34
+STORE_FAILED = 49
 
 
 def frame(op: str, payload: bytes = b"") -> bytes:
@@ -383,6 +384,16 @@ def test_the_first_position_is_kept_and_a_closed_link_is_forgotten(server) -> No
         eventually(lambda: server.reactors.connections == 1)
         server.durable.set(10)
         assert peer.frame() == ("s", struct.pack("<Q", 10))
+
+
+def test_a_failed_journal_closes_who_waits_for_it(server) -> None:
+    with server.peer() as peer, server.peer() as other:
+        peer.sock.sendall(frame("s", struct.pack(">Q", 1000)) + frame("e"))
+        assert peer.frame() == ("e", b"")
+        server.durable.set(1)
+        eventually(lambda: shim.why() == STORE_FAILED)
+        other.send("e")
+        assert other.frame() == ("e", b"")
 
 
 def test_mail_crosses_reactors() -> None:

@@ -1,8 +1,10 @@
 """Who waits for which journal position."""
 from libc.stdint cimport int64_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, mail_init
-from robustmq._fastpath.reactor.core cimport AWAITS, CLOSING, WANTS_CLOSE, Connection, Durability, Reactor, \
-    connection_touch
+from robustmq._fastpath.reactor.core cimport (
+    AWAITS, CLOSING, SYNC_FAILED, WANTS_CLOSE, Connection, Durability, Reactor, connection_end, connection_touch,
+)
+from robustmq._fastpath.status cimport Status
 
 
 cdef void sync_init(Reactor* reactor) noexcept nogil:
@@ -58,7 +60,10 @@ cdef void sync_pass(Reactor* reactor) noexcept nogil:
         next = connection.next_awaiting
         connection.flags &= ~AWAITS
         position = connection.link.awaits_sync
-        if position > durable:
+        if durable == SYNC_FAILED:
+            connection.link.awaits_sync = 0
+            connection_end(connection, Status.STORE_FAILED)
+        elif position > durable:
             enlist(connection)
             furthest = position if position > furthest else furthest
         else:
