@@ -273,7 +273,7 @@ def test_subscribe() -> None:
         body = b"\0\x0a\0" + b"".join(put_binary(text.encode()) + bytes((options,)) for text, options in filters)
         _, kind, payload, _ = await world.send(1, close_packet(0x82, body))
         assert kind == REPLY
-        assert payload == close_packet(0x90, b"\0\x0a\0" + bytes((1, 0x87, 2, 0, 0x97, 0x97)))
+        assert payload == close_packet(0x90, b"\0\x0a\0" + bytes((1, 0x80, 2, 0, 0x97, 0x97)))
         assert [call[0:3:2] for call in world.fakes.calls] == [
             ("subscribe", "a"), ("subscribe", "b"), ("subscribe", "c"), ("replay", "a"), ("replay", "b")]
         world.fakes.calls.clear()

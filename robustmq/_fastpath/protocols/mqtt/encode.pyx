@@ -8,9 +8,10 @@ from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.out cimport Out, out_commit, out_ref, out_reserve
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_alive, message_read, users_size, users_write
 from robustmq._fastpath.protocols.mqtt.wire cimport (
-    FLAG_DUP, FLAG_RETAIN, FRAME_MAX, PacketType, Property, Version, put_bytes, put_u16, put_u32, put_varint, varint_size,
+    FLAG_DUP, FLAG_RETAIN, FRAME_MAX, PacketType, Property, Version, put_bytes, put_u16, put_u32,
 )
 from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.writer cimport put_vbi, vbi_size
 
 
 cdef enum:
@@ -23,7 +24,7 @@ cdef uint32_t properties_size(const Frame* frame, const Message* message) noexce
     cdef uint32_t i
     cdef uint32_t n = 0
     for i in range(frame.id_count):
-        n += 1 + varint_size(frame.ids[i])
+        n += 1 + vbi_size(frame.ids[i])
     if frame.alias:
         n += 3
     if message.payload_format:
@@ -43,7 +44,7 @@ cdef uint8_t* properties_write(uint8_t* p, const Frame* frame, const Message* me
     cdef uint32_t i
     for i in range(frame.id_count):
         p[0] = Property.SUBSCRIPTION_ID
-        p = put_varint(p + 1, frame.ids[i])
+        p = put_vbi(p + 1, frame.ids[i])
     if frame.alias:
         p[0] = Property.TOPIC_ALIAS
         p = put_u16(p + 1, frame.alias)
@@ -71,10 +72,10 @@ cdef uint32_t frame_size(const Frame* frame, const Message* message, uint32_t* h
     cdef uint32_t properties
     if frame.version == Version.V5:
         properties = properties_size(frame, message)
-        n += varint_size(properties) + properties
+        n += vbi_size(properties) + properties
     if n + message.payload.n > FRAME_MAX - 5:
         return 0
-    head[0] = <uint32_t>n + 1 + varint_size(<uint32_t>n + message.payload.n)
+    head[0] = <uint32_t>n + 1 + vbi_size(<uint32_t>n + message.payload.n)
     return head[0] + message.payload.n
 
 
@@ -84,7 +85,7 @@ cdef uint8_t* head_write(uint8_t* p, const Frame* frame, const Message* message,
     cdef uint32_t header = 2 if size < 130 else 3 if size < 16387 else 4 if size < 2097156 else 5
     p[0] = <uint8_t>(PacketType.PUBLISH << 4 | (FLAG_DUP if frame.dup else 0) | frame.qos << 1 |
                      (FLAG_RETAIN if frame.retain else 0))
-    p = put_varint(p + 1, size - header)
+    p = put_vbi(p + 1, size - header)
     p = put_bytes(p, frame.topic.data, frame.topic.n)
     if frame.qos:
         p = put_u16(p, frame.packet_id)
@@ -92,7 +93,7 @@ cdef uint8_t* head_write(uint8_t* p, const Frame* frame, const Message* message,
         if frame.id_count == 0 and frame.alias == 0 and message.headers_len == 0 and not message.has_users:
             p[0] = 0
             return p + 1
-        p = put_varint(p, properties_size(frame, message))
+        p = put_vbi(p, properties_size(frame, message))
         p = properties_write(p, frame, message)
     return p
 

@@ -248,7 +248,7 @@ class MqttService:
     def _denied(self, session: Session, wanted: Filter) -> int | None:
         """The reason code of a filter that is not granted [MQTT-3.9.3]."""
         if wanted.text in self._limits.deny_subscribe:
-            return Reason.NOT_AUTHORIZED
+            return Reason.UNSPECIFIED               # the one refusal that clients of all versions know
         if wanted.text.startswith("$share/") and not self._limits.shared_subscriptions:
             return Reason.SHARED_UNSUPPORTED
         full = len(session.subscriptions) >= self._limits.max_subscriptions_per_session

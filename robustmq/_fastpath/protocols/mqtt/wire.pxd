@@ -10,6 +10,7 @@ Decoders look at one whole frame and point into it; they never write and never a
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from robustmq._fastpath.cursor cimport store_be16, store_be32
 from robustmq._fastpath.status cimport Status
 
 
@@ -114,39 +115,14 @@ cdef struct Disconnect:
     uint8_t reason
 
 
-cdef inline uint16_t read_u16(const uint8_t* p) noexcept nogil:
-    return <uint16_t>(p[0] << 8 | p[1])
-
-
-cdef inline uint32_t read_u32(const uint8_t* p) noexcept nogil:
-    return <uint32_t>p[0] << 24 | <uint32_t>p[1] << 16 | <uint32_t>p[2] << 8 | p[3]
-
-
 cdef inline uint8_t* put_u16(uint8_t* p, uint32_t v) noexcept nogil:
-    p[0] = <uint8_t>(v >> 8)
-    p[1] = <uint8_t>v
+    store_be16(p, <uint16_t>v)
     return p + 2
 
 
 cdef inline uint8_t* put_u32(uint8_t* p, uint32_t v) noexcept nogil:
-    p[0] = <uint8_t>(v >> 24)
-    p[1] = <uint8_t>(v >> 16)
-    p[2] = <uint8_t>(v >> 8)
-    p[3] = <uint8_t>v
+    store_be32(p, v)
     return p + 4
-
-
-cdef inline uint32_t varint_size(uint32_t v) noexcept nogil:
-    return 1 if v < 128 else 2 if v < 16384 else 3 if v < 2097152 else 4
-
-
-cdef inline uint8_t* put_varint(uint8_t* p, uint32_t v) noexcept nogil:
-    while v >= 128:
-        p[0] = <uint8_t>(v | 128)
-        v >>= 7
-        p += 1
-    p[0] = <uint8_t>v
-    return p + 1
 
 
 cdef inline uint8_t* put_bytes(uint8_t* p, const uint8_t* data, uint32_t n) noexcept nogil:

@@ -1,6 +1,7 @@
 """Decoders of the packets that reactors handle themselves; the contract is in wire.pxd."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+from robustmq._fastpath.cursor cimport load_be16, load_be32
 from robustmq._fastpath.status cimport Status
 
 
@@ -41,7 +42,7 @@ cdef Status take_bytes(const uint8_t** at, const uint8_t* end, Bytes* out) noexc
     cdef const uint8_t* p = at[0]
     if end - p < 2:
         return Status.MALFORMED
-    out.n = read_u16(p)
+    out.n = load_be16(p)
     out.data = p + 2
     if end - out.data < <int64_t>out.n:
         return Status.MALFORMED
@@ -89,7 +90,7 @@ cdef Status take_item(const uint8_t** at, const uint8_t* end, Item* item) noexce
     size = 1 if shape == Shape.BYTE else 2 if shape == Shape.TWO_BYTES else 4 if shape == Shape.FOUR_BYTES else 0
     if size == 0 or end - at[0] < size:
         return Status.MALFORMED
-    item.number = at[0][0] if size == 1 else read_u16(at[0]) if size == 2 else read_u32(at[0])
+    item.number = at[0][0] if size == 1 else load_be16(at[0]) if size == 2 else load_be32(at[0])
     at[0] += size
     return Status.OK
 
@@ -167,7 +168,7 @@ cdef Status decode_publish(const uint8_t* body, uint32_t n, uint8_t first, uint8
     if out.qos:
         if end - at < 2:
             return Status.MALFORMED
-        out.packet_id = read_u16(at)
+        out.packet_id = load_be16(at)
         at += 2
         if out.packet_id == 0:
             return Status.MALFORMED                                     # [MQTT-2.2.1-3]
@@ -234,7 +235,7 @@ cdef Status decode_ack(const uint8_t* body, uint32_t n, uint8_t first, uint8_t v
         return Status.MALFORMED             # [MQTT-2.1.3-1]; 3.1 has DUP and QoS bits in PUBREL and ignores them
     if n < 2:
         return Status.MALFORMED
-    out.packet_id = read_u16(body)
+    out.packet_id = load_be16(body)
     out.reason = Reason.SUCCESS
     if out.packet_id == 0:
         return Status.MALFORMED                                         # [MQTT-2.2.1-3]
