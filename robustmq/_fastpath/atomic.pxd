@@ -13,6 +13,7 @@ cdef extern from "atomic.h" nogil:
     uint32_t load_acquire_u32(const uint32_t* p)
     uint32_t load_relaxed_u32(const uint32_t* p)
     void store_release_u32(uint32_t* p, uint32_t v)
+    bint cas_u32(uint32_t* p, uint32_t expected, uint32_t desired)
     uint32_t exchange_u32(uint32_t* p, uint32_t v)
     uint32_t fetch_add_u32(uint32_t* p, uint32_t v)
     uint32_t fetch_sub_u32(uint32_t* p, uint32_t v)

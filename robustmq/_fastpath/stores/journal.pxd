@@ -1,36 +1,41 @@
 """One append-only journal of framed entries in recycled segments; the file-backed and the memory store are the same
-code over two backings.
+code over two backings (docs/formats/journal.md).
 
     position = segment sequence * segment size + offset in the segment         (64 bits, never reused)
 
     entry    | mark u64 | crc u32 | kind u16 | flags u16 | stream u64 | base_offset u64 | origin u64 | aux u64 | body ...
              0          8         12         14          16           24                32           40        48
-    mark     = segment nonce << 32 | total length (header + body, without padding); written last (release).
-               The nonce is random for each life of a segment: what a recycled segment held before is never taken for
-               an entry, not even when a peer chose those bytes.
+    mark     = segment nonce << 32 | length << 2 | pad << 1 | reserved, where length = header + body, without padding.
+               Written twice: with `reserved` when the space is taken (so that a hole has a length and recovery walks over
+               it), without when the entry is complete (release). The nonce is random for each life of a segment: what a
+               recycled segment held before is never taken for an entry, not even when a peer chose those bytes.
     crc      = CRC32C of header[12..48) and the body; for kind BATCH of header[12..48) and the first 61 bytes of the
                body, whose own CRC32C covers the rest.
-    entries start on 8-byte boundaries; an entry never spans segments.
+    entries start on 8-byte boundaries; an entry never spans segments. A pad is only its mark: it
+    fills the page that a group commit closed, the rest of a segment, or what recovery had to drop.
 
-Promises: `journal_append` returns when the bytes are in the mapping (they survive SIGKILL of the process). They
-survive power loss once `durable >= position + length`.
+Promises: `journal_append` returns when the bytes are in the mapping (they survive SIGKILL of the process). They survive
+power loss once `durable >= position + length`.
 
-Concurrency: any thread appends (space is reserved with one fetch_add, copied without a lock, published by the mark).
-One commit thread syncs; it writes `durable` (release). Readers follow a position that a partition published to them and
-hold a segment reference (or are inside a QSBR read section) while they look.
+Concurrency: any thread appends. `lock` covers taking the space and the first mark (a few stores); the copy happens outside.
+`tail` and `durable` are written with release. Readers follow a position that a partition published to them and hold a
+segment reference (or are inside a QSBR read section) while they look. Lock order: a partition's lock, roll_lock,
+commit_lock, lock. An append waits for nothing but these locks, so that the keeper may take a partition's lock.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
+from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
 from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.segment cimport Segment, SegmentStore
 
 
 cdef enum EntryKind:
-    ENTRY_PAD = 0           # skip; to the next page after a group commit, or the rest of a segment
     ENTRY_BATCH = 1         # a record batch v2 of `stream`
-    ENTRY_STREAM = 2        # the directory: `stream` is partition N of topic NAME (body: docs/formats/journal.md)
+    ENTRY_STREAM = 2        # the directory: `stream` is partition N of topic NAME, whose end was base_offset then
     ENTRY_STREAM_END = 3    # the stream was deleted
-    ENTRY_STATE = 4         # state that is rebuilt at start and carried forward when its segment is retired
+    ENTRY_STATE = 4         # a key of the state table, rebuilt at start and carried forward when its segment is retired
+    ENTRY_PRODUCERS = 5     # the idempotent producers of `stream` as they stood here
 
 
 cdef enum EntryFlags:
@@ -52,40 +57,129 @@ cdef struct Entry:
     # body follows
 
 
-cdef inline uint32_t entry_length(const Entry* entry) noexcept nogil:
-    return <uint32_t>entry.mark
+cdef enum:
+    MARK_RESERVED = 1
+    MARK_PAD = 2
+    SYNC_LISTENERS_MAX = 72             # every reactor, the control plane, room
+
+
+cdef inline uint64_t entry_length(const Entry* entry) noexcept nogil:
+    return <uint32_t>entry.mark >> 2
 
 
 cdef inline uint8_t* entry_body(const Entry* entry) noexcept nogil:
     return <uint8_t*>entry + sizeof(Entry)
 
 
-cdef inline uint32_t entry_body_length(const Entry* entry) noexcept nogil:
-    return <uint32_t>entry.mark - <uint32_t>sizeof(Entry)
+cdef inline uint64_t entry_body_length(const Entry* entry) noexcept nogil:
+    return entry_length(entry) - sizeof(Entry)
 
 
-cdef struct Journal         # private: stores/journal.pyx
+# Bytes from an entry of this length to the next one.
+cdef inline uint64_t entry_stride(uint64_t length) noexcept nogil:
+    return (length + 7) & ~<uint64_t>7
 
 
-# Append one entry; `body` may come in two parts (both copied). `*position` = where it stands.
-# STORE_FULL, READ_ONLY, TOO_LARGE (more than a quarter of a segment), NO_MEMORY.
-cdef Status journal_append(Journal* journal, uint16_t kind, uint16_t flags, uint64_t stream, uint64_t base_offset,
-                           uint64_t origin, uint64_t aux, const uint8_t* body, uint64_t n,
-                           uint64_t* position) noexcept nogil
+# What an entry's header must say besides its mark.
+cdef struct EntryHead:
+    uint16_t kind
+    uint16_t flags
+    uint32_t leader_epoch               # BATCH: patched into the copy, with base_offset
+    uint64_t stream
+    uint64_t base_offset
+    uint64_t origin
+    uint64_t aux
+
+
+cdef struct JournalCounters:
+    uint64_t entries                    # under `lock`
+    uint64_t bytes                      # under `lock`
+    uint64_t syncs                      # these four under commit_lock
+    uint64_t sync_ns
+    uint64_t sync_ns_max
+    uint64_t sync_buckets[32]           # sync_buckets[i]: syncs of less than 2^i µs
+    uint64_t rolls                      # these two under roll_lock
+    uint64_t roll_makes                 # appends that found no spare segment and had to make one
+    uint64_t retired                    # keeper
+
+
+cdef struct Listener:
+    Mailbox* box
+    Mail* mail
+    uint64_t wanted                     # 0: nothing
+
+
+# Private to stores/; others use the functions below.
+cdef struct Journal:
+    # Read by everybody, written seldom.
+    SegmentStore segments
+    uint32_t memory                     # 1: anonymous memory, nothing is ever synced
+    uint32_t health                     # Status; sticky, release
+    uint64_t start                      # release by the keeper
+    uint64_t most_segments              # above it the oldest is retired
+    uint8_t[64] apart_1
+    # The appenders' cache line.
+    uint64_t tail                       # release under `lock`
+    uint64_t prefault_at                # the tail that calls the keeper; under `lock`
+    uint32_t lock
+    uint32_t reserved
+    uint8_t[64] apart_2
+    uint64_t durable                    # release under commit_lock
+    uint64_t wanted                     # somebody waits for durability up to here; atomic
+    uint32_t stopping
+    uint32_t threads                    # how many of keeper and committer run
+    Segment* spare                      # prepared for the next roll; under roll_lock
+    uint64_t window                     # bytes to pre-fault ahead of the tail; keeper only
+    uint64_t forgotten                  # first sequence still mapped into this process by recent appends; keeper only
+    pthread_mutex_t roll_lock
+    pthread_mutex_t commit_lock
+    waker_t keeper_waker
+    waker_t commit_waker
+    pthread_t keeper
+    pthread_t committer
+    uint32_t listeners_lock
+    uint32_t listener_count
+    Listener listeners[SYNC_LISTENERS_MAX]
+    void* owner                         # for `carry`
+    # Called by the keeper for each entry of a segment that is about to be given up: carry forward what must outlive it,
+    # move its partition's start. Anything but OK: not possible now (the journal is unhealthy).
+    Status (*carry)(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
+    JournalCounters counters
+
+
+# Append one entry; the body comes in one or two parts, both copied. `*position` = where it stands.
+# STORE_FULL, STORE_FAILED, TOO_LARGE (more than a quarter of a segment), NO_MEMORY.
+cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
+                           const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
 # The entry at `position`; NULL when its segment has been retired. Valid inside a QSBR read section, or as long as the
 # reference from journal_pin is held.
 cdef const Entry* journal_at(Journal* journal, uint64_t position) noexcept nogil
 
-# The segment that holds `position`, with one reference more; NULL when retired.
+# The segment that holds `position`, with one reference more; NULL when retired. Inside a QSBR read section.
 cdef Ref* journal_pin(Journal* journal, uint64_t position) noexcept nogil
 
-cdef uint64_t journal_tail(Journal* journal) noexcept nogil         # first position not yet reserved
+cdef uint64_t journal_tail(Journal* journal) noexcept nogil         # first position not yet taken
 cdef uint64_t journal_start(Journal* journal) noexcept nogil        # first position not yet retired
 cdef uint64_t journal_durable(Journal* journal) noexcept nogil      # all before it survives power loss
 cdef bint journal_is_memory(Journal* journal) noexcept nogil
 cdef Status journal_health(Journal* journal) noexcept nogil         # OK, or the sticky STORE_FULL / STORE_FAILED
+cdef void journal_fail(Journal* journal, Status why) noexcept nogil
 
-# Ask the commit thread to make everything up to `position` durable, and to post `mail` to `box` whenever `durable`
-# has moved. The mail is queued at most once at a time.
+# Ask the commit thread to make everything up to `position` durable, and to post `mail` to `box` each time `durable` has
+# moved until it is there (also when the journal fails: durable then never comes). One mail per thread, at most
+# SYNC_LISTENERS_MAX in all; it stays registered until journal_forget, after which it is not posted again.
 cdef void journal_want_sync(Journal* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil
+cdef void journal_forget(Journal* journal, Mail* mail) noexcept nogil
+
+# Whether the crc of a complete entry matches, the batch's own included.
+cdef bint entry_intact(const Entry* entry) noexcept nogil
+
+# Construction, for stores/log.pyx and recovery. `tail` 0: no segment was found, make the first.
+cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
+                         bint memory) noexcept nogil
+cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil
+cdef void journal_close(Journal* journal) noexcept nogil
+
+# For keeper.pyx.
+cdef void tell_listeners(Journal* journal) noexcept nogil

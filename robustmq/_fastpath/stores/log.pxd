@@ -2,19 +2,30 @@
 
 `Log` opens the data directory (or memory only), recovers every stream, runs the commit, pre-fault and retire threads,
 and makes partitions. One per broker, created by the control plane before the reactors start, closed after they end.
+The state table (consumer offsets, retained messages) is in state.pxd.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.core cimport LogCore
 from robustmq._fastpath.stores.journal cimport Journal
 from robustmq._fastpath.stores.partition cimport Partition
-
-
-cdef struct LogCore         # private: stores/log.pyx
 
 
 cdef class Log:
     """Python's handle. `core` is what nogil code uses."""
     cdef LogCore* core
+    cdef object directory           # files.Directory, or None
+    cdef object waiting             # heap of (position, number, future)
+    cdef object loop                # the event loop that watches `box`
+    cdef uint64_t numbers
+    cdef Mailbox box                # of the control plane's thread, for `durable` news
+    cdef Mail mail
+    cdef readonly dict recovered    # what recovery found and dropped (recovery.pxd)
+
+    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL
+    cdef open_wal(self)
+    cdef settle(self)
 
 
 # A new stream for partition `number` of `topic` (canonical name), written to the directory of the journal that
@@ -23,7 +34,8 @@ cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_
                               uint32_t number, uint32_t durability, void* topic, Partition** result) noexcept nogil
 
 # The partition that a journal entry's `stream` belongs to; NULL when it was deleted. Inside a QSBR read section: readers
-# that keep positions only (an MQTT session's queue) find their topic through it.
+# that keep positions only (an MQTT session's queue) find their topic through it. After recovery a partition's `topic` is
+# NULL until the topic table adopts it.
 cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil
 
 # Ends the stream; memory goes back after a grace period.

@@ -5,15 +5,16 @@ system call) a batch gets its base offset, passes the producer's sequence check,
 `end` is published. Readers take no lock: they read `end` (acquire), look up the index inside a QSBR read section, and
 walk entries.
 
-    index: a list of chunks of (base offset, last offset, journal position, max timestamp), one item per batch still in
-           the journal; nothing for an idle partition.
+    index: one item per batch still in the journal; nothing for an idle partition (index.pxd)
 
 Push: whoever waits (a reactor's feed, a parked fetch) links a `Waiter`; an append posts its mail.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.index cimport Index
 from robustmq._fastpath.stores.journal cimport Entry, Journal
+from robustmq._fastpath.stores.producers cimport Producers
 
 
 cdef struct Waiter:
@@ -22,10 +23,6 @@ cdef struct Waiter:
     Mail* mail              # posted to `box` after each append (queued once)
     Mailbox* box
     uint32_t gone           # 1 (release): the stream was deleted and the waiter unlinked; the partition may be freed
-
-
-cdef struct Producers       # private: stores/producers.pyx; NULL until the first idempotent batch
-cdef struct IndexChunk      # private: stores/partition.pyx
 
 
 cdef struct Partition:
@@ -37,14 +34,18 @@ cdef struct Partition:
     uint64_t start                  # first offset still there; release by whoever retires
     uint64_t end                    # next offset; release under lock
     uint64_t last_position          # journal position after the last append; under lock
-    int64_t max_timestamp           # ms; under lock
-    IndexChunk* first               # readers: acquire, in a QSBR section
-    IndexChunk* last                # under lock
-    Producers* producers            # under lock
+    uint64_t directory_position     # where its ENTRY_STREAM stands; under LogCore.streams_lock
+    int64_t max_timestamp           # ms, of all batches so far; -1: none; under lock
+    Index* index                    # readers: in a QSBR section
+    Producers* producers            # under lock; NULL until the first idempotent batch
     Waiter* waiters                 # under lock
     uint32_t durability             # enum Durability
-    uint32_t flags
+    uint32_t flags                  # PARTITION_DELETED; under lock
     uint64_t bytes                  # in the journal now; under lock
+
+
+cdef enum:
+    PARTITION_DELETED = 1
 
 
 cdef enum Durability:
@@ -68,12 +69,18 @@ cdef struct ReadSpan:
 
 
 # Append one validated record batch v2 (batch.pxd: batch_validate came before). Its base offset and leader epoch are
-# patched in the journal's copy; `batch` is not changed. Wakes the waiters. DUPLICATE fills `result` with the old offset.
-# `flags` = EntryFlags, `origin` as in Entry.
+# patched in the journal's copy; `batch` is not changed. Wakes the waiters. `flags` = EntryFlags, `origin` as in Entry.
+#   DUPLICATE                    success: `result` holds the old offset, and when it may be acknowledged
+#   OUT_OF_ORDER, STALE_EPOCH    of an idempotent producer (producers.pxd)
+#   UNKNOWN_TOPIC                the stream was deleted
+#   TOO_LARGE, STORE_FULL, STORE_FAILED, NO_MEMORY
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil
 
-# The entry whose batch contains `offset`. OUT_OF_RANGE below start or above end; NEED_MORE at end.
+# The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid.
+
+# The entry whose batch contains `offset` (or the next one, where recovery found a hole). OUT_OF_RANGE below start or above
+# end; NEED_MORE at end.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
 
 # The entry that follows `span` (in offset order); NEED_MORE at the published end; OUT_OF_RANGE when retired meanwhile.
@@ -86,3 +93,21 @@ cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, Read
 # mail, all before the partition is retired; a waiter that comes after that is `gone` at once.
 cdef void partition_wait(Partition* partition, Waiter* waiter) noexcept nogil
 cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil     # unlink; its mail may still be queued
+
+# For log, recovery and retirement. A partition with nothing in it, at offset `start`; NULL: memory is out.
+cdef Partition* partition_new(Journal* journal, uint64_t stream, uint32_t number, uint32_t durability,
+                              uint64_t start) noexcept nogil
+
+# No more appends: lets go of the waiters. Then, after a grace period, partition_free.
+cdef void partition_close(Partition* partition) noexcept nogil
+cdef void partition_free(void* partition) noexcept nogil
+
+# A batch that recovery found at `position`; offsets only grow. False: it is not what may follow (base offset below the
+# end), or memory is out.
+cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil
+
+# Its segment is going: the partition starts after this batch.
+cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil
+
+# Write the producers' state to the journal when what the journal says about them ends at or before `position`.
+cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil

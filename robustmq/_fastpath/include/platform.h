@@ -1,0 +1,129 @@
+/* What the stores ask of the operating system, where systems differ or Cython has no name for it. */
+#ifndef ROBUSTMQ_PLATFORM_H
+#define ROBUSTMQ_PLATFORM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int64_t clock_monotonic_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline int64_t clock_wall_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static inline uint32_t random_u32(void) {
+    uint32_t v = 0;
+    if (getentropy(&v, sizeof v) != 0) v = (uint32_t)clock_monotonic_ns() * 2654435761u;
+    return v;
+}
+
+/* Give [0, size) of the file real blocks, so that a store into its mapping cannot fail for want of space. 0 or errno. */
+static inline int file_preallocate(int fd, uint64_t size) {
+#if defined(__linux__)
+    while (fallocate(fd, 0, 0, (off_t)size) != 0) {
+        if (errno == EINTR) continue;
+        if (errno != EOPNOTSUPP) return errno;
+        return posix_fallocate(fd, 0, (off_t)size);
+    }
+    return 0;
+#else
+    fstore_t store = {F_ALLOCATEALL, F_PEOFPOSMODE, 0, (off_t)size, 0};
+    if (fcntl(fd, F_PREALLOCATE, &store) == -1) return errno;
+    return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
+#endif
+}
+
+/* Make [offset, offset + n) read as zeroes without writing them, where the file system can; else write them. */
+static inline int file_zero(int fd, uint8_t *mapping, uint64_t offset, uint64_t n) {
+#if defined(__linux__) && defined(FALLOC_FL_ZERO_RANGE)
+    uint64_t page = 4096, head = (page - offset % page) % page;
+    if (head > n) head = n;
+    memset(mapping + offset, 0, head);
+    if (n == head || fallocate(fd, FALLOC_FL_ZERO_RANGE, (off_t)(offset + head), (off_t)(n - head)) == 0) return 0;
+#endif
+    (void)fd;
+    memset(mapping + offset, 0, n);
+    return 0;
+}
+
+/* Fault pages in for writing, ahead of whoever appends. Best effort. */
+static inline void memory_prefault(uint8_t *p, uint64_t n) {
+#if defined(MADV_POPULATE_WRITE)
+    if (madvise(p, n, MADV_POPULATE_WRITE) == 0) return;
+#endif
+    (void)p;
+    (void)n;
+}
+
+/* Forget this process's view of file pages (they stay in the page cache). */
+static inline void memory_forget(uint8_t *p, uint64_t n) { (void)madvise(p, n, MADV_DONTNEED); }
+
+/* fsync a directory, so that a new name in it survives power loss. 0 or errno. */
+static inline int directory_sync(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int failed = fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    return failed;
+}
+
+/* A counting wake-up for one sleeping thread: wake() is one system call at most, and only when the other sleeps. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    int rung;
+} waker_t;
+
+static inline void waker_init(waker_t *w) {
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->cond, NULL);
+    w->rung = 0;
+}
+static inline void waker_destroy(waker_t *w) {
+    pthread_cond_destroy(&w->cond);
+    pthread_mutex_destroy(&w->lock);
+}
+static inline void waker_ring(waker_t *w) {
+    pthread_mutex_lock(&w->lock);
+    if (!w->rung) {
+        w->rung = 1;
+        pthread_cond_signal(&w->cond);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+static inline void waker_wait(waker_t *w) {
+    pthread_mutex_lock(&w->lock);
+    while (!w->rung) pthread_cond_wait(&w->cond, &w->lock);
+    w->rung = 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* A thread of our own that runs `entry(arg)`; SIGTERM and friends stay with the main thread. 0 or errno. */
+static inline int thread_start(pthread_t *thread, void *(*entry)(void *), void *arg) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(thread, NULL, entry, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+#endif

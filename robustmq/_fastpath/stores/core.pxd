@@ -1,0 +1,34 @@
+"""What one broker's log is made of; private to stores/, others know it by the functions of log.pxd.
+
+Lock order: streams_lock, a partition's lock, then the journal's own. state_lock is taken without the others.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.platform cimport pthread_mutex_t
+from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.journal cimport Entry, Journal
+from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.table cimport Table
+
+
+cdef enum:
+    STREAM_NAME_AT = 24             # ENTRY_STREAM's body: topic id[16], number u32, durability u8, 0, name length u16, name
+
+
+cdef struct LogCore:
+    Journal* wal                    # NULL: memory only
+    Journal* memory
+    pthread_mutex_t streams_lock    # writers of `streams`, directory_position, next_stream
+    Table streams                   # Partition* by stream id; readers in a QSBR section
+    uint64_t next_stream
+    pthread_mutex_t state_lock
+    Table state                     # State* (state.pyx) by space and key; all under state_lock
+
+
+# stores/core.pyx
+cdef LogCore* core_new() noexcept nogil
+cdef void core_free(LogCore* core) noexcept nogil           # after the journals are closed and all readers have gone
+cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
+cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
+
+# Journal.carry of both journals (keeper threads); `owner` is the LogCore.
+cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil

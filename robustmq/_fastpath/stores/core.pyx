@@ -1,0 +1,97 @@
+"""Streams by number, and what happens to each entry of a segment that is retired: see core.pxd."""
+from libc.stdlib cimport calloc, free
+from robustmq._fastpath.batch cimport batch_producer_id
+from robustmq._fastpath.hash cimport hash_mix
+from robustmq._fastpath.platform cimport (
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+)
+from robustmq._fastpath.status cimport OK
+from robustmq._fastpath.stores.journal cimport (
+    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
+)
+from robustmq._fastpath.stores.partition cimport partition_free, partition_retire, partition_save_producers
+from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
+from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
+
+
+cdef inline uint64_t stream_hash(uint64_t stream) noexcept nogil:
+    return hash_mix(stream, <uint64_t>0x9E3779B97F4A7C15)
+
+
+cdef uint64_t hash_of(const void* item) noexcept nogil:
+    return stream_hash((<const Partition*>item).stream)
+
+
+cdef bint same(const void* item, const void* key) noexcept nogil:
+    return (<const Partition*>item).stream == (<const uint64_t*>key)[0]
+
+
+cdef LogCore* core_new() noexcept nogil:
+    cdef LogCore* core = <LogCore*>calloc(1, sizeof(LogCore))
+    if core != NULL:
+        pthread_mutex_init(&core.streams_lock, NULL)
+        table_init(&core.streams, hash_of)
+        core.next_stream = 1
+        state_init(core)
+    return core
+
+
+cdef void core_free(LogCore* core) noexcept nogil:
+    cdef uint64_t at = 0
+    cdef void* partition = table_each(&core.streams, &at)
+    while partition != NULL:
+        partition_free(partition)
+        partition = table_each(&core.streams, &at)
+    table_free(&core.streams)
+    state_free(core)
+    pthread_mutex_destroy(&core.streams_lock)
+    free(core)
+
+
+cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil:
+    return <Partition*>table_find(&core.streams, stream_hash(stream), same, &stream)
+
+
+cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:
+    """The directory entry of a stream; under streams_lock."""
+    cdef EntryHead head
+    cdef uint64_t position = 0
+    cdef Status why
+    head.kind = ENTRY_STREAM
+    head.flags = 0
+    head.leader_epoch = 0
+    head.stream = partition.stream
+    head.base_offset = partition.end
+    head.origin = 0
+    head.aux = 0
+    why = journal_append(partition.journal, &head, body, n, NULL, 0, &position)
+    if why == OK:
+        partition.directory_position = position
+    return why
+
+
+cdef Status carry_locked(LogCore* core, Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+    if entry.kind == ENTRY_BATCH:
+        partition_retire(partition, entry, position)
+        if batch_producer_id(entry_body(entry)) < 0:
+            return OK
+        return partition_save_producers(partition, position)
+    if entry.kind == ENTRY_PRODUCERS:
+        return partition_save_producers(partition, position)
+    if entry.kind == ENTRY_STREAM and partition.directory_position == position:
+        return core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
+    return OK
+
+
+cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef LogCore* core = <LogCore*>owner
+    cdef Partition* partition
+    cdef Status why = OK
+    if entry.kind == ENTRY_STATE:
+        return state_carry(core, journal, entry, position)
+    pthread_mutex_lock(&core.streams_lock)
+    partition = core_find(core, entry.stream)
+    if partition != NULL and partition.journal == journal:
+        why = carry_locked(core, partition, entry, position)
+    pthread_mutex_unlock(&core.streams_lock)
+    return why

@@ -1,0 +1,112 @@
+"""The data directory of a log: who may use it, and which files are the journal's.
+
+    DIR/LOCK                pid of the broker that has it open; locked (flock) as long as it runs
+    DIR/journal/FORMAT      "robustmq journal 1", then "segment_bytes N"
+    DIR/journal/SEQUENCE.journal
+"""
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+SPAN_MAX = 1 << 20
+FORMAT = "robustmq journal 1"
+
+
+class LogError(Exception):
+    """The log cannot be opened or written; the message says what to do."""
+
+
+class Directory:
+    """A locked data directory; `segment_bytes` is what it was made with, else the wanted size."""
+
+    def __init__(self, path: str | os.PathLike[str], segment_bytes: int) -> None:
+        self.path = Path(path).absolute()
+        self.journal = self.path / "journal"
+        self.segment_bytes = segment_bytes
+        try:
+            self._refuse_foreign()
+            self.journal.mkdir(parents=True, exist_ok=True)
+            self._lock = self._take_lock()
+        except OSError as error:
+            raise LogError(f"cannot use data directory {self.path}: {error.strerror}; "
+                           "choose a directory that the broker may write to") from error
+        try:
+            self._read_format()
+        except BaseException:
+            self.close()
+            raise
+
+    def segments(self) -> list[str]:
+        """Paths of the segment files, oldest first."""
+        return sorted(str(path) for path in self.journal.glob("*.journal") if _is_sequence(path.stem))
+
+    def span(self) -> int:
+        """Sequences from the oldest to the newest segment file."""
+        found = [int(Path(path).stem, 16) for path in self.segments()]
+        if not found:
+            return 0
+        if found[-1] - found[0] >= SPAN_MAX:
+            raise LogError(f"{self.journal} holds segments that do not belong together ({found[0]:016x}, "
+                           f"{found[-1]:016x}); move the stray one away")
+        return found[-1] - found[0] + 1
+
+    def close(self) -> None:
+        """Let the next broker in."""
+        self._lock.close()
+
+    def _refuse_foreign(self) -> None:
+        if not self.path.is_dir():
+            return
+        if (self.journal / "FORMAT").exists() or (self.path / "LOCK").exists():
+            return
+        foreign = sorted(entry.name for entry in self.path.iterdir() if not _is_ours(entry.name))
+        if foreign:
+            raise LogError(f"{self.path} holds files that are not RobustMQ's ({foreign[0]}, …); "
+                           "choose an empty directory")
+
+    def _take_lock(self) -> IO[str]:
+        lock = (self.path / "LOCK").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise LogError(f"{self.path} is in use by another broker (pid {owner}); "
+                           "stop it or choose another data directory") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        return lock
+
+    def _read_format(self) -> None:
+        file = self.journal / "FORMAT"
+        if not file.exists():
+            if self.segments():
+                raise LogError(f"{file} is missing although there are segments; "
+                               "restore it from a backup, or empty the directory")
+            with file.open("w") as out:
+                out.write(f"{FORMAT}\nsegment_bytes {self.segment_bytes}\n")
+                out.flush()
+                os.fsync(out.fileno())      # before the first segment, so that none is ever found without it
+            return
+        lines = file.read_text(errors="replace").splitlines()
+        if not lines or lines[0] != FORMAT:
+            found = lines[0] if lines else "empty FORMAT"
+            raise LogError(f"{self.path} was written by another version ({found}), this one reads '{FORMAT}'; "
+                           "use that version or choose another data directory")
+        try:
+            self.segment_bytes = int(lines[1].removeprefix("segment_bytes "))
+        except (IndexError, ValueError):
+            raise LogError(f"{file} is damaged; restore its second line 'segment_bytes N' from a backup") from None
+
+
+def _is_ours(name: str) -> bool:
+    return name in {"LOCK", "journal", "lost+found"} or name.startswith((".", "meta"))
+
+
+def _is_sequence(stem: str) -> bool:
+    return len(stem) == 16 and all(c in "0123456789abcdef" for c in stem)

@@ -1,0 +1,234 @@
+"""The journal's hot half: taking space, writing entries, finding them again. See journal.pxd for the promises.
+
+What happens beside it (rolling, pre-faulting, retiring, syncing) is in keeper.pyx.
+"""
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport (
+    cas_u32, cas_u64, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_relaxed_u64, store_release_u64,
+)
+from robustmq._fastpath.batch cimport BATCH_HEADER, batch_intact, batch_patch
+from robustmq._fastpath.block cimport ref_retain
+from robustmq._fastpath.crc cimport crc32c
+from robustmq._fastpath.mailbox cimport mailbox_post
+from robustmq._fastpath.platform cimport (
+    pthread_mutex_destroy, pthread_mutex_init, waker_destroy, waker_init, waker_ring,
+)
+from robustmq._fastpath.status cimport NO_MEMORY, OK, TOO_LARGE
+from robustmq._fastpath.stores.keeper cimport journal_roll, keeper_start, keeper_stop
+from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, segment_of, segments_close, segments_init
+
+
+cdef enum:
+    CRC_FROM = 12                       # of an entry: kind .. end
+
+
+cdef inline uint64_t crc_span(uint16_t kind, uint64_t length) noexcept nogil:
+    """Bytes under an entry's crc, from CRC_FROM on."""
+    cdef uint64_t head = sizeof(Entry) + BATCH_HEADER
+    return (head if kind == ENTRY_BATCH and length > head else length) - CRC_FROM
+
+
+cdef bint entry_intact(const Entry* entry) noexcept nogil:
+    cdef uint64_t length = entry_length(entry)
+    if length < sizeof(Entry) or entry.crc != crc32c(0, <const uint8_t*>entry + CRC_FROM, crc_span(entry.kind, length)):
+        return False
+    return entry.kind != ENTRY_BATCH or batch_intact(<const uint8_t*>entry + sizeof(Entry), entry_body_length(entry))
+
+
+cdef Entry* take_space(Journal* journal, uint64_t length, uint64_t* position, uint64_t* mark, Status* why) noexcept nogil:
+    """Space for one entry, its reserved mark written; NULL with the reason."""
+    cdef uint64_t need = entry_stride(length)
+    cdef uint64_t size = journal.segments.size
+    cdef uint64_t tail, offset
+    cdef Segment* segment
+    cdef Entry* entry
+    cdef bint call_keeper
+    while True:
+        spin_lock(&journal.lock)
+        tail = journal.tail
+        offset = tail & (size - 1)
+        if offset >= SEGMENT_HEADER and offset + need <= size:
+            segment = segment_of(&journal.segments, tail >> journal.segments.shift)
+            entry = <Entry*>(segment.base + offset)
+            mark[0] = <uint64_t>segment.nonce << 32 | length << 2
+            store_relaxed_u64(&entry.mark, mark[0] | MARK_RESERVED)
+            store_release_u64(&journal.tail, tail + need)
+            call_keeper = tail + need > journal.prefault_at
+            if call_keeper:
+                journal.prefault_at = <uint64_t>-1
+            journal.counters.entries += 1
+            journal.counters.bytes += length
+            spin_unlock(&journal.lock)
+            if call_keeper:
+                waker_ring(&journal.keeper_waker)
+            position[0] = tail
+            return entry
+        spin_unlock(&journal.lock)
+        why[0] = journal_roll(journal, tail)
+        if why[0] != OK:
+            return NULL
+
+
+cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
+                           const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil:
+    cdef uint64_t length = sizeof(Entry) + n + more_n
+    cdef uint64_t mark = 0
+    cdef Status why = journal_health(journal)
+    cdef Entry* entry
+    if why != OK:
+        return why
+    if length > journal.segments.size >> 2:
+        return TOO_LARGE
+    entry = take_space(journal, length, position, &mark, &why)
+    if entry == NULL:
+        return why
+    entry.kind = head.kind
+    entry.flags = head.flags
+    entry.stream = head.stream
+    entry.base_offset = head.base_offset
+    entry.origin = head.origin
+    entry.aux = head.aux
+    if n > 0:
+        memcpy(<uint8_t*>entry + sizeof(Entry), body, n)
+    if more_n > 0:
+        memcpy(<uint8_t*>entry + sizeof(Entry) + n, more, more_n)
+    if head.kind == ENTRY_BATCH:
+        batch_patch(<uint8_t*>entry + sizeof(Entry), <int64_t>head.base_offset, <int32_t>head.leader_epoch)
+    entry.crc = crc32c(0, <uint8_t*>entry + CRC_FROM, crc_span(head.kind, length))
+    store_release_u64(&entry.mark, mark)
+    return OK
+
+
+cdef const Entry* journal_at(Journal* journal, uint64_t position) noexcept nogil:
+    cdef Segment* segment = segment_of(&journal.segments, position >> journal.segments.shift)
+    if segment == NULL:
+        return NULL
+    return <const Entry*>(segment.base + (position & (journal.segments.size - 1)))
+
+
+cdef Ref* journal_pin(Journal* journal, uint64_t position) noexcept nogil:
+    cdef Segment* segment = segment_of(&journal.segments, position >> journal.segments.shift)
+    if segment == NULL:
+        return NULL
+    ref_retain(&segment.ref)
+    return &segment.ref
+
+
+cdef uint64_t journal_tail(Journal* journal) noexcept nogil:
+    return load_acquire_u64(&journal.tail)
+
+
+cdef uint64_t journal_start(Journal* journal) noexcept nogil:
+    return load_acquire_u64(&journal.start)
+
+
+cdef uint64_t journal_durable(Journal* journal) noexcept nogil:
+    return load_acquire_u64(&journal.durable)
+
+
+cdef bint journal_is_memory(Journal* journal) noexcept nogil:
+    return journal.memory
+
+
+cdef Status journal_health(Journal* journal) noexcept nogil:
+    return <Status>load_acquire_u32(&journal.health)
+
+
+cdef void journal_fail(Journal* journal, Status why) noexcept nogil:
+    """Sticky: the first reason stays. Whoever waits is told, and finds the reason in journal_health."""
+    if cas_u32(&journal.health, OK, <uint32_t>why):
+        tell_listeners(journal)
+
+
+cdef void tell_listeners(Journal* journal) noexcept nogil:
+    cdef uint64_t durable = journal_durable(journal)
+    cdef Listener* listener
+    cdef uint32_t i
+    spin_lock(&journal.listeners_lock)
+    for i in range(journal.listener_count):
+        listener = &journal.listeners[i]
+        if listener.wanted:
+            mailbox_post(listener.box, listener.mail)
+            if listener.wanted <= durable:
+                listener.wanted = 0
+    spin_unlock(&journal.listeners_lock)
+
+
+cdef Listener* find_listener(Journal* journal, Mail* mail) noexcept nogil:
+    cdef uint32_t i
+    for i in range(journal.listener_count):
+        if journal.listeners[i].mail == mail:
+            return &journal.listeners[i]
+    return NULL
+
+
+cdef void journal_want_sync(Journal* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil:
+    cdef uint64_t wanted = load_acquire_u64(&journal.wanted)
+    cdef Listener* listener
+    spin_lock(&journal.listeners_lock)
+    listener = find_listener(journal, mail)
+    if listener == NULL and journal.listener_count < SYNC_LISTENERS_MAX:
+        listener = &journal.listeners[journal.listener_count]
+        journal.listener_count += 1
+        listener.box = box
+        listener.mail = mail
+        listener.wanted = 0
+    if listener != NULL and listener.wanted < position:
+        listener.wanted = position
+    spin_unlock(&journal.listeners_lock)
+    while wanted < position and not cas_u64(&journal.wanted, wanted, position):
+        wanted = load_acquire_u64(&journal.wanted)
+    # `wanted` above before the look at `durable` here: if the committer has passed, it may not have seen the listener.
+    if journal.memory or journal_durable(journal) >= position or journal_health(journal) != OK:
+        mailbox_post(box, mail)
+    else:
+        waker_ring(&journal.commit_waker)
+
+
+cdef void journal_forget(Journal* journal, Mail* mail) noexcept nogil:
+    cdef Listener* listener
+    spin_lock(&journal.listeners_lock)
+    listener = find_listener(journal, mail)
+    if listener != NULL:
+        journal.listener_count -= 1
+        listener[0] = journal.listeners[journal.listener_count]
+    spin_unlock(&journal.listeners_lock)
+
+
+cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
+                         bint memory) noexcept nogil:
+    memset(journal, 0, sizeof(Journal))
+    journal.memory = memory
+    journal.most_segments = most_segments
+    pthread_mutex_init(&journal.roll_lock, NULL)
+    pthread_mutex_init(&journal.commit_lock, NULL)
+    waker_init(&journal.keeper_waker)
+    waker_init(&journal.commit_waker)
+    return OK if segments_init(&journal.segments, directory, segment_bytes, most_segments, memory) else NO_MEMORY
+
+
+cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil:
+    cdef Status why
+    if tail == 0:
+        # The store is empty: the first roll makes segment 1. In memory that waits for the first append.
+        tail = journal.segments.size
+        journal.start = tail
+    journal.tail = journal.durable = journal.wanted = tail
+    journal.prefault_at = tail
+    journal.forgotten = tail >> journal.segments.shift
+    if not journal.memory and tail & (journal.segments.size - 1) == 0:
+        why = journal_roll(journal, tail)
+        if why != OK:
+            return why
+    return keeper_start(journal)
+
+
+cdef void journal_close(Journal* journal) noexcept nogil:
+    """Sync what is there, end the threads, unmap. No append, read or reference may follow."""
+    keeper_stop(journal)
+    segments_close(&journal.segments)
+    waker_destroy(&journal.keeper_waker)
+    waker_destroy(&journal.commit_waker)
+    pthread_mutex_destroy(&journal.roll_lock)
+    pthread_mutex_destroy(&journal.commit_lock)

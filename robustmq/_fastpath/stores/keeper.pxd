@@ -1,0 +1,22 @@
+"""What keeps a journal going beside the appends: two threads per journal that sleep until they are rung.
+
+    keeper      pre-faults pages ahead of the tail, prepares the next segment, retires the oldest
+    committer   makes what is complete durable when somebody waits for it (group commit)
+
+Concurrency: the lock order is roll_lock, then commit_lock, then Journal.lock; a partition's lock may be held
+outside all. The keeper holds none of them while it carries entries forward.
+"""
+from libc.stdint cimport uint64_t
+from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.journal cimport Journal
+
+
+# The segment at `tail` cannot take an entry: close it and open the next, which the keeper has prepared; if it has not, it
+# is made here. OK when the caller should try again. STORE_FULL without a sticky health: retirement is far behind.
+cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil
+
+# Make everything that was complete at the time of the call durable. On any thread that may block.
+cdef Status journal_commit(Journal* journal) noexcept nogil
+
+cdef Status keeper_start(Journal* journal) noexcept nogil
+cdef void keeper_stop(Journal* journal) noexcept nogil

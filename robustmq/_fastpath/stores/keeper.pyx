@@ -1,0 +1,299 @@
+"""The keeper and the committer of a journal: see keeper.pxd."""
+from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from robustmq._fastpath.atomic cimport (
+    cpu_pause, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_release_u32, store_release_u64,
+)
+from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.platform cimport (
+    MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_join, pthread_mutex_lock,
+    pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
+)
+from robustmq._fastpath.qsbr cimport qsbr_synchronize
+from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
+from robustmq._fastpath.stores.journal cimport (
+    MARK_PAD, MARK_RESERVED, Entry, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
+    journal_health, journal_tail, tell_listeners,
+)
+from robustmq._fastpath.stores.segment cimport (
+    SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_unlist, segments_full, segments_trim,
+)
+
+cdef extern from "sched.h" nogil:
+    int sched_yield()
+
+
+cdef enum:
+    PAGE = 4096
+    WINDOW_MIN = 1 << 20                # an idle broker touches no more than this
+    WINDOW_MAX = 16 << 20
+
+
+cdef void write_pad(Segment* segment, uint64_t offset, uint64_t n) noexcept nogil:
+    """A pad of n bytes, a multiple of 8."""
+    store_release_u64(&(<Entry*>(segment.base + offset)).mark, <uint64_t>segment.nonce << 32 | n << 2 | MARK_PAD)
+
+
+cdef Status make_spare(Journal* journal) noexcept nogil:
+    """The segment that comes next; under roll_lock. What is wrong with the disk is sticky."""
+    cdef uint64_t sequence = (journal_tail(journal) - 1 >> journal.segments.shift) + 1
+    if segments_full(&journal.segments, sequence):
+        return STORE_FULL               # all slots taken: the keeper is far behind. Not the disk's fault, so not sticky
+    journal.spare = segment_prepare(&journal.segments, sequence)
+    if journal.spare == NULL:
+        if journal.memory:
+            return NO_MEMORY
+        journal_fail(journal, STORE_FULL if errno == ENOSPC or errno == EFBIG or errno == EDQUOT else STORE_FAILED)
+        return journal_health(journal)
+    return OK
+
+
+cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
+    cdef uint64_t size = journal.segments.size
+    cdef uint64_t offset
+    cdef Status why = OK
+    cdef Segment* next
+    pthread_mutex_lock(&journal.roll_lock)
+    if journal_tail(journal) != tail:
+        pthread_mutex_unlock(&journal.roll_lock)
+        return OK
+    if journal.spare == NULL:
+        journal.counters.roll_makes += 1
+        why = make_spare(journal)
+    if why == OK:
+        next = journal.spare
+        journal.spare = NULL
+        segment_list(&journal.segments, next)
+        spin_lock(&journal.lock)
+        offset = journal.tail & (size - 1)
+        if offset != 0:
+            write_pad(segment_of(&journal.segments, journal.tail >> journal.segments.shift), offset, size - offset)
+        store_release_u64(&journal.tail, (next.sequence << journal.segments.shift) + SEGMENT_HEADER)
+        journal.prefault_at = journal.tail
+        spin_unlock(&journal.lock)
+        journal.counters.rolls += 1
+    pthread_mutex_unlock(&journal.roll_lock)
+    return why
+
+
+# --- group commit -----------------------------------------------------------------------------------------------------
+
+cdef uint64_t close_page(Journal* journal) noexcept nogil:
+    """Let later appends begin on a page that this commit does not write back; returns the end of what came before."""
+    cdef uint64_t end, offset, pad
+    spin_lock(&journal.lock)
+    end = journal.tail
+    offset = end & (journal.segments.size - 1)
+    pad = (PAGE - offset % PAGE) % PAGE
+    if pad and end > journal.durable and offset + pad <= journal.segments.size:
+        write_pad(segment_of(&journal.segments, end >> journal.segments.shift), offset, pad)
+        end += pad
+        store_release_u64(&journal.tail, end)
+    spin_unlock(&journal.lock)
+    return end
+
+
+cdef void await_complete(Journal* journal, uint64_t position, uint64_t end) noexcept nogil:
+    """Until no entry in [position, end), within one segment, is still being copied: at most one memcpy away."""
+    cdef const Entry* entry
+    cdef uint32_t spins
+    while position < end:
+        entry = journal_at(journal, position)
+        spins = 0
+        while load_acquire_u64(&entry.mark) & MARK_RESERVED:
+            spins += 1
+            if spins & 63:
+                cpu_pause()
+            else:
+                sched_yield()
+        position += entry_stride(entry_length(entry))
+
+
+cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept nogil:
+    """msync [position, end) segment by segment."""
+    cdef uint64_t size = journal.segments.size
+    cdef uint64_t stop, first
+    cdef Segment* segment
+    while position < end:
+        segment = segment_of(&journal.segments, position >> journal.segments.shift)
+        stop = (position | (size - 1)) + 1
+        if position & (size - 1) < SEGMENT_HEADER:
+            position = (position & ~(size - 1)) + SEGMENT_HEADER
+        if stop > end:
+            stop = end
+        await_complete(journal, position, stop)
+        first = position & (size - 1) & ~<uint64_t>(PAGE - 1)
+        if msync(segment.base + first, (stop - 1 & (size - 1)) + 1 - first, MS_SYNC) != 0:
+            return False
+        position = stop
+    return True
+
+
+cdef Status journal_commit(Journal* journal) noexcept nogil:
+    cdef uint64_t end
+    cdef int64_t began
+    cdef bint synced
+    if journal.memory:
+        return OK
+    pthread_mutex_lock(&journal.commit_lock)
+    if journal_health(journal) == OK and journal_tail(journal) > journal.durable:
+        end = close_page(journal)
+        began = clock_monotonic_ns()
+        synced = sync_range(journal, journal.durable, end)
+        count_sync(journal, clock_monotonic_ns() - began)
+        if synced:
+            store_release_u64(&journal.durable, end)
+        else:
+            journal_fail(journal, STORE_FAILED)
+    pthread_mutex_unlock(&journal.commit_lock)
+    tell_listeners(journal)
+    return journal_health(journal)
+
+
+cdef void count_sync(Journal* journal, int64_t ns) noexcept nogil:
+    cdef int bucket = 0
+    while bucket < 31 and ns >> bucket >= 1000:
+        bucket += 1
+    journal.counters.sync_buckets[bucket] += 1
+    journal.counters.syncs += 1
+    journal.counters.sync_ns += <uint64_t>ns
+    if <uint64_t>ns > journal.counters.sync_ns_max:
+        journal.counters.sync_ns_max = <uint64_t>ns
+
+
+cdef void* committer_main(void* arg) noexcept nogil:
+    cdef Journal* journal = <Journal*>arg
+    while True:
+        waker_wait(&journal.commit_waker)
+        while load_acquire_u64(&journal.wanted) > journal_durable(journal) and journal_health(journal) == OK:
+            journal_commit(journal)
+        if load_acquire_u32(&journal.stopping):
+            return NULL
+
+
+# --- the keeper -------------------------------------------------------------------------------------------------------
+
+cdef void prefault(Journal* journal) noexcept nogil:
+    """Fault in the window ahead of the tail; it doubles each time it is used up."""
+    cdef uint64_t tail = journal_tail(journal)
+    cdef uint64_t size = journal.segments.size
+    cdef uint64_t offset = tail & (size - 1)
+    cdef uint64_t until, again
+    cdef Segment* segment = segment_of(&journal.segments, tail >> journal.segments.shift)
+    if segment == NULL:
+        return
+    journal.window = min(max(journal.window * 2, <uint64_t>WINDOW_MIN), min(<uint64_t>WINDOW_MAX, size))
+    until = min((offset + journal.window + PAGE - 1) & ~<uint64_t>(PAGE - 1), size)
+    if until > segment.prefaulted:
+        again = max(segment.prefaulted, offset & ~<uint64_t>(PAGE - 1))
+        memory_prefault(segment.base + again, until - again)
+        segment.prefaulted = until
+    again = until - journal.window // 2 if until < size else <uint64_t>-1
+    if offset < size // 2 and again > size // 2:
+        again = size // 2               # time to prepare the next segment
+    spin_lock(&journal.lock)
+    if journal.tail >> journal.segments.shift == segment.sequence and again != <uint64_t>-1:
+        journal.prefault_at = (segment.sequence << journal.segments.shift) + again
+    spin_unlock(&journal.lock)
+
+
+cdef uint64_t listed(Journal* journal) noexcept nogil:
+    return (journal_tail(journal) - 1 >> journal.segments.shift) - (journal.start >> journal.segments.shift) + 1
+
+
+cdef Status carry_forward(Journal* journal, uint64_t first, uint64_t end) noexcept nogil:
+    """Show every entry of [first, end) to the log."""
+    cdef const Entry* entry
+    cdef Status why = OK
+    await_complete(journal, first, end)
+    while first < end and why == OK:
+        entry = journal_at(journal, first)
+        if not entry.mark & MARK_PAD and journal.carry != NULL:
+            why = journal.carry(journal.owner, journal, entry, first)
+        first += entry_stride(entry_length(entry))
+    return why
+
+
+cdef bint retire_oldest(Journal* journal) noexcept nogil:
+    """Give up the oldest segment, after what must outlive it was carried forward and is durable."""
+    cdef uint64_t sequence = journal.start >> journal.segments.shift
+    cdef uint64_t end = sequence + 1 << journal.segments.shift
+    cdef Segment* segment = segment_of(&journal.segments, sequence)
+    if segment != NULL:                 # recovery may have found a gap
+        if carry_forward(journal, (sequence << journal.segments.shift) + SEGMENT_HEADER, end) != OK:
+            return False
+        if journal_commit(journal) != OK:
+            return False
+    store_release_u64(&journal.start, end)
+    if segment != NULL:
+        if not segment_unlist(&journal.segments, segment):
+            journal_fail(journal, STORE_FAILED)
+        qsbr_synchronize()
+        ref_release(&segment.ref)
+        journal.counters.retired += 1
+    return True
+
+
+cdef void prepare_spare(Journal* journal) noexcept nogil:
+    pthread_mutex_lock(&journal.roll_lock)
+    if journal.spare == NULL:
+        make_spare(journal)
+    pthread_mutex_unlock(&journal.roll_lock)
+
+
+cdef void forget_old(Journal* journal) noexcept nogil:
+    """Segments behind the one before the tail leave this process's page table; they stay in the page cache."""
+    cdef uint64_t current = journal_tail(journal) - 1 >> journal.segments.shift
+    cdef Segment* segment
+    while journal.forgotten + 1 < current:
+        segment = segment_of(&journal.segments, journal.forgotten)
+        if segment != NULL:
+            memory_forget(segment.base, journal.segments.size)
+        journal.forgotten += 1
+
+
+cdef void keep(Journal* journal) noexcept nogil:
+    cdef uint64_t half = journal.segments.size // 2
+    prefault(journal)
+    if journal_health(journal) != OK:
+        return
+    while listed(journal) >= journal.most_segments and retire_oldest(journal):
+        prefault(journal)
+    segments_trim(&journal.segments)
+    if journal_tail(journal) & (journal.segments.size - 1) >= half and journal_health(journal) == OK:
+        prepare_spare(journal)
+    if not journal.memory:
+        forget_old(journal)
+
+
+cdef void* keeper_main(void* arg) noexcept nogil:
+    cdef Journal* journal = <Journal*>arg
+    while not load_acquire_u32(&journal.stopping):
+        keep(journal)
+        waker_wait(&journal.keeper_waker)
+    return NULL
+
+
+cdef Status keeper_start(Journal* journal) noexcept nogil:
+    if thread_start(&journal.keeper, keeper_main, journal) != 0:
+        return NO_MEMORY
+    journal.threads = 1
+    if thread_start(&journal.committer, committer_main, journal) != 0:
+        return NO_MEMORY
+    journal.threads = 2
+    return OK
+
+
+cdef void keeper_stop(Journal* journal) noexcept nogil:
+    store_release_u32(&journal.stopping, 1)
+    if journal.threads >= 1:
+        waker_ring(&journal.keeper_waker)
+        pthread_join(journal.keeper, NULL)
+    if journal.threads == 2:
+        waker_ring(&journal.commit_waker)
+        pthread_join(journal.committer, NULL)
+        journal_commit(journal)
+    journal.threads = 0
+    if journal.spare != NULL:
+        segment_list(&journal.segments, journal.spare)
+        journal.spare = NULL

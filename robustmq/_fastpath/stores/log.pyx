@@ -1,0 +1,400 @@
+"""The log of one broker: see log.pxd."""
+import asyncio
+import heapq
+
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64
+from robustmq._fastpath.mailbox cimport (
+    mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
+)
+from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
+from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_retire, qsbr_synchronize, qsbr_unregister
+from robustmq._fastpath.status cimport (
+    INVALID_TOPIC, NO_MEMORY, OK, STORE_FAILED, STORE_FULL, UNKNOWN_TOPIC,
+)
+from robustmq._fastpath.stores.core cimport (
+    STREAM_NAME_AT, core_carry, core_find, core_free, core_new, core_write_stream,
+)
+from robustmq._fastpath.stores.journal cimport (
+    ENTRY_STREAM_END, EntryHead, JournalCounters, entry_body, journal_append, journal_at,
+    journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
+    journal_start, journal_tail, journal_want_sync,
+)
+from robustmq._fastpath.stores.keeper cimport journal_commit
+from robustmq._fastpath.stores.partition cimport (
+    DURABLE_DISK, DURABLE_MEMORY, Appended, partition_close, partition_free, partition_new,
+)
+from robustmq._fastpath.stores.recovery cimport recover
+from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
+from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
+from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
+
+from robustmq._fastpath.stores.files import Directory, LogError
+
+cdef enum:
+    NAME_MAX = 1024
+    SEGMENTS_MIN = 4                    # one in use, one prepared, and something to keep
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+cdef Status create_locked(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:
+    cdef Status why
+    if not table_add(&core.streams, partition):
+        return NO_MEMORY
+    why = core_write_stream(core, partition, body, n)
+    if why != OK:
+        table_remove(&core.streams, partition)
+    return why
+
+
+cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_len, const uint8_t* topic_id,
+                              uint32_t number, uint32_t durability, void* topic, Partition** result) noexcept nogil:
+    cdef uint8_t body[STREAM_NAME_AT + NAME_MAX]
+    cdef uint16_t length = <uint16_t>name_len
+    cdef Partition* partition
+    cdef Status why
+    if name_len > NAME_MAX:
+        return INVALID_TOPIC
+    memset(body, 0, STREAM_NAME_AT)
+    memcpy(body, topic_id, 16)
+    memcpy(body + 16, &number, 4)
+    body[20] = <uint8_t>durability
+    memcpy(body + 22, &length, 2)
+    memcpy(body + STREAM_NAME_AT, name, name_len)
+    partition = partition_new(core.wal if core.wal != NULL and durability != DURABLE_MEMORY else core.memory,
+                              0, number, durability, 0)
+    if partition == NULL:
+        return NO_MEMORY
+    partition.topic = topic
+    pthread_mutex_lock(&core.streams_lock)
+    partition.stream = core.next_stream
+    core.next_stream += 1
+    why = create_locked(core, partition, body, STREAM_NAME_AT + name_len)
+    pthread_mutex_unlock(&core.streams_lock)
+    if why == OK:
+        result[0] = partition
+    else:
+        qsbr_retire(partition, partition_free)
+    return why
+
+
+cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil:
+    return core_find(core, stream)
+
+
+cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil:
+    cdef EntryHead head
+    cdef uint64_t position = 0
+    cdef Status why
+    memset(&head, 0, sizeof(head))
+    head.kind = ENTRY_STREAM_END
+    head.stream = partition.stream
+    pthread_mutex_lock(&core.streams_lock)
+    why = journal_append(partition.journal, &head, NULL, 0, NULL, 0, &position)
+    if why == OK:
+        partition_close(partition)
+        table_remove(&core.streams, partition)
+    pthread_mutex_unlock(&core.streams_lock)
+    if why == OK:
+        qsbr_retire(partition, partition_free)
+    return why
+
+
+cdef Journal* log_wal(LogCore* core) noexcept nogil:
+    return core.wal
+
+
+cdef Journal* log_memory(LogCore* core) noexcept nogil:
+    return core.memory
+
+
+# --- Python -----------------------------------------------------------------------------------------------------------
+
+cdef void no_news(Mail* self, void* receiver, int64_t now_ns) noexcept nogil:
+    """The doorbell is the news."""
+
+
+cdef raise_status(Status why, str what):
+    if why == STORE_FULL:
+        raise LogError(f"{what}: the disk is full; free space or raise the quota, then restart the broker")
+    if why == STORE_FAILED:
+        raise LogError(f"{what}: the disk reported a write error; the log is read-only until the broker restarts on "
+                       f"a healthy disk")
+    if why == NO_MEMORY:
+        raise LogError(f"{what}: out of memory; lower storage.memory_bytes")
+    if why == UNKNOWN_TOPIC:
+        raise LookupError(f"{what}: the stream was deleted")
+    raise ValueError(f"{what}: refused with status {<int>why}")
+
+
+cdef Status collect_state(void* context, const uint8_t* key, uint32_t key_len, const uint8_t* value,
+                          uint64_t value_len) noexcept with gil:
+    try:
+        (<list>context).append((PyBytes_FromStringAndSize(<const char*>key, key_len),
+                                PyBytes_FromStringAndSize(<const char*>value, <Py_ssize_t>value_len)))
+    except MemoryError:
+        return NO_MEMORY
+    return OK
+
+
+cdef uint64_t power_of_two(uint64_t n) noexcept:
+    """The largest segment size that is not above n."""
+    cdef uint64_t size = SEGMENT_BYTES_MIN
+    while size * 2 <= n and size < SEGMENT_BYTES_MAX:
+        size *= 2
+    return size
+
+
+cdef class Log:
+    """The broker's log: `directory` None keeps everything in memory.
+
+    Sizes are bytes. A directory keeps the segment size that it was made with. LogError says in one sentence why it cannot
+    be opened and what to do. Methods that touch the disk release the GIL.
+    """
+
+    def __cinit__(self, directory=None, *, uint64_t segment_bytes=128 << 20, uint64_t journal_bytes=<uint64_t>8 << 30,
+                  uint64_t memory_bytes=256 << 20):
+        cdef uint64_t memory_segment = power_of_two(memory_bytes // 8)
+        self.waiting = []
+        self.recovered = {}
+        self.box.event_fd = -1
+        self.core = core_new()
+        if self.core == NULL or mailbox_init(&self.box, NULL) != 0:
+            raise LogError("out of memory or file descriptors while the log was opened; raise the limits (ulimit -n)")
+        mail_init(&self.mail, no_news)
+        self.core.memory = self.new_journal(None, memory_segment, memory_bytes)
+        if journal_begin(self.core.memory, 0) != OK:
+            raise LogError("no thread could be started for the log; raise the limit on processes (ulimit -u)")
+        if directory is not None:
+            self.directory = Directory(directory, power_of_two(segment_bytes))
+            self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes)
+            self.open_wal()
+
+    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL:
+        cdef Journal* journal = <Journal*>calloc(1, sizeof(Journal))
+        cdef bytes name = str(path).encode() if path is not None else None
+        cdef uint64_t most = max(most_bytes // segment_bytes, <uint64_t>SEGMENTS_MIN)
+        cdef uint64_t span = self.directory.span() if name is not None else 0
+        if journal == NULL or journal_init(journal, PyBytes_AsString(name) if name is not None else NULL, segment_bytes,
+                                           max(most, span), name is None) != OK:
+            free(journal)
+            raise LogError("out of memory while the log was opened; lower storage.journal_bytes or storage.memory_bytes")
+        journal.most_segments = most    # an earlier, larger bound may have left more: they go one by one
+        journal.owner = self.core
+        journal.carry = core_carry
+        return journal
+
+    cdef open_wal(self):
+        cdef uint64_t tail = recover(self.core, self.core.wal, self.directory.segments(), self.recovered)
+        cdef Status why
+        with nogil:
+            why = journal_begin(self.core.wal, tail)
+        if why != OK:
+            raise_status(why, f"cannot write to {self.directory.journal}")
+
+    def close(self):
+        """Sync what is there and end the threads. After the reactors; twice does nothing."""
+        cdef LogCore* core = self.core
+        self.core = NULL
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.remove_reader(self.box.event_fd)
+        if core != NULL:
+            with nogil:
+                qsbr_synchronize()
+                if core.wal != NULL:
+                    journal_forget(core.wal, &self.mail)
+                    journal_close(core.wal)
+                    free(core.wal)
+                if core.memory != NULL:
+                    journal_close(core.memory)
+                    free(core.memory)
+                core_free(core)
+        if self.box.event_fd >= 0:
+            mailbox_close(&self.box)
+        for _, _, future in self.waiting:
+            future.cancel()
+        self.waiting.clear()
+        if self.directory is not None:
+            self.directory.close()
+
+    def __dealloc__(self):
+        if self.core != NULL:
+            self.close()
+
+    # --- streams ---
+
+    def create_stream(self, str name, bytes topic_id, uint32_t number=0, uint32_t durability=DURABLE_DISK):
+        """A new stream for one partition; returns a PartitionRef. `durability`: 0 memory, 1 process, 2 disk."""
+        cdef bytes raw = name.encode()
+        cdef const uint8_t* data = raw
+        cdef const uint8_t* ident = topic_id
+        cdef uint32_t n = <uint32_t>len(raw)
+        cdef Partition* partition = NULL
+        cdef Status why
+        if len(topic_id) != 16:
+            raise ValueError("a topic id has 16 bytes")
+        with nogil:
+            why = log_create_stream(self.core, data, n, ident, number, durability, NULL, &partition)
+        if why != OK:
+            raise_status(why, f"cannot create {name}")
+        return self.partition(partition.stream)
+
+    def delete_stream(self, uint64_t stream):
+        """End a stream; its PartitionRefs raise LookupError from now on."""
+        cdef Partition* partition
+        cdef Status why = UNKNOWN_TOPIC
+        cdef int slot = reader()
+        with nogil:
+            partition = core_find(self.core, stream)
+            if partition != NULL:
+                why = log_delete_stream(self.core, partition)
+            qsbr_unregister(slot)
+        if why != OK:
+            raise_status(why, f"stream {stream}")
+
+    def partition(self, uint64_t stream):
+        """A PartitionRef by stream id; LookupError when there is none."""
+        from robustmq._fastpath.stores.partition_ref import PartitionRef
+        return PartitionRef(self, stream)
+
+    def streams(self):
+        """[(topic name, topic id, partition number, stream id, durability, start, end)], by stream id."""
+        cdef uint64_t at = 0
+        cdef uint8_t* body
+        cdef Partition* partition
+        cdef list found = []
+        with nogil:
+            pthread_mutex_lock(&self.core.streams_lock)     # directory entries stay where they are
+        try:
+            partition = <Partition*>table_each(&self.core.streams, &at)
+            while partition != NULL:
+                body = entry_body(journal_at(partition.journal, partition.directory_position))
+                found.append((body[STREAM_NAME_AT:STREAM_NAME_AT + (body[22] | body[23] << 8)].decode(), body[:16],
+                              partition.number, partition.stream, partition.durability,
+                              load_acquire_u64(&partition.start), load_acquire_u64(&partition.end)))
+                partition = <Partition*>table_each(&self.core.streams, &at)
+        finally:
+            pthread_mutex_unlock(&self.core.streams_lock)
+        return sorted(found, key=lambda row: row[3])
+
+    # --- the state table ---
+
+    def state_put(self, uint16_t space, bytes key, value):
+        """Set one value, or delete it (None). Returns the position to give to wait_durable."""
+        cdef bytes data = value if value is not None else b""
+        cdef const uint8_t* k = key
+        cdef const uint8_t* v = data
+        cdef uint32_t key_len = <uint32_t>len(key)
+        cdef int64_t n = len(data) if value is not None else -1
+        cdef Appended result
+        cdef Status why
+        with nogil:
+            why = log_state_put(self.core, space, k, key_len, v, n, &result)
+        if why != OK:
+            raise_status(why, "cannot store state")
+        return result.durable_at
+
+    def state_items(self, uint16_t space):
+        """All live (key, value) of a space, in no order."""
+        cdef list found = []
+        cdef Status why = log_state_scan(self.core, space, collect_state, <void*>found)
+        if why != OK:
+            raise MemoryError
+        return found
+
+    # --- durability ---
+
+    @property
+    def durable(self):
+        """Position up to which the write-ahead log survives power loss; 0 with a memory-only log."""
+        return journal_durable(self.core.wal) if self.core.wal != NULL else 0
+
+    def sync(self):
+        """Block until everything appended so far is durable."""
+        cdef Status why = OK
+        if self.core.wal != NULL:
+            with nogil:
+                why = journal_commit(self.core.wal)
+        if why != OK:
+            raise_status(why, "cannot sync")
+
+    def wait_durable(self, uint64_t position):
+        """A future of the running loop, done once the write-ahead log is durable up to `position` (LogError if it fails)."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if self.core.wal == NULL or journal_durable(self.core.wal) >= position:
+            future.set_result(None)
+            return future
+        if self.loop is not loop:
+            if self.loop is not None:
+                raise RuntimeError("one event loop waits for a log")
+            loop.add_reader(self.box.event_fd, self.on_news)
+            self.loop = loop
+            self.on_news()
+        self.numbers += 1
+        heapq.heappush(self.waiting, (position, self.numbers, future))
+        journal_want_sync(self.core.wal, position, &self.box, &self.mail)
+        return future
+
+    def on_news(self):
+        """The doorbell rang: settle what is durable now."""
+        if self.core == NULL:
+            return
+        mailbox_awake(&self.box, True)
+        while True:
+            mailbox_run(&self.box, 16, 0)
+            self.settle()
+            if mailbox_may_sleep(&self.box):
+                break
+
+    cdef settle(self):
+        cdef uint64_t durable = journal_durable(self.core.wal)
+        cdef Status health = journal_health(self.core.wal)
+        while self.waiting and (self.waiting[0][0] <= durable or health != OK):
+            position, _, future = heapq.heappop(self.waiting)
+            if future.done():
+                continue
+            if position <= durable:
+                future.set_result(None)
+            else:
+                try:
+                    raise_status(health, "cannot make it durable")
+                except LogError as error:
+                    future.set_exception(error)
+
+    # --- numbers ---
+
+    def health(self):
+        """'ok', 'full' or 'failed': the write-ahead log's, else the memory journal's."""
+        cdef Status why = journal_health(self.core.wal if self.core.wal != NULL else self.core.memory)
+        return "ok" if why == OK else "full" if why == STORE_FULL else "failed"
+
+    def stats(self):
+        """{'wal': …, 'memory': …}: numbers since start; sync_buckets[i] counts syncs of less than 2^i µs."""
+        found = {"memory": journal_stats(self.core.memory)}
+        if self.core.wal != NULL:
+            found["wal"] = journal_stats(self.core.wal)
+        return found
+
+
+cdef int reader() except -1:
+    """A slot for a read section of the calling Python thread."""
+    cdef int slot = qsbr_register()
+    if slot < 0:
+        raise RuntimeError("too many threads read the log at once")
+    return slot
+
+
+cdef dict journal_stats(Journal* journal):
+    cdef JournalCounters* c = &journal.counters
+    return {
+        "entries": c.entries, "bytes": c.bytes, "syncs": c.syncs, "sync_ns": c.sync_ns, "sync_ns_max": c.sync_ns_max,
+        "sync_buckets": [c.sync_buckets[i] for i in range(32)], "rolls": c.rolls, "roll_makes": c.roll_makes,
+        "retired": c.retired, "segments": load_acquire_u32(&journal.segments.made),
+        "pinned": load_acquire_u32(&journal.segments.pinned), "segment_bytes": journal.segments.size,
+        "start": journal_start(journal), "tail": journal_tail(journal), "durable": journal_durable(journal),
+        "bytes_kept": journal_tail(journal) - journal_start(journal),
+    }

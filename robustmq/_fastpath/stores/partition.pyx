@@ -1,0 +1,253 @@
+"""Offsets over a journal: see partition.pxd."""
+from libc.stdlib cimport calloc, free, malloc
+from robustmq._fastpath.atomic cimport (
+    load_acquire_u64, spin_lock, spin_unlock, store_release_u32, store_release_u64,
+)
+from robustmq._fastpath.batch cimport (
+    batch_base_offset, batch_last_offset_delta, batch_max_timestamp, batch_producer_id,
+)
+from robustmq._fastpath.mailbox cimport mailbox_post
+from robustmq._fastpath.status cimport DUPLICATE, NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, UNKNOWN_TOPIC
+from robustmq._fastpath.stores.index cimport (
+    IndexItem, index_drop_before, index_find_offset, index_find_time, index_free, index_push, index_reserve,
+)
+from robustmq._fastpath.stores.journal cimport (
+    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_length, entry_stride, journal_append, journal_at,
+    journal_is_memory,
+)
+from robustmq._fastpath.stores.producers cimport (
+    producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
+)
+
+
+cdef Partition* partition_new(Journal* journal, uint64_t stream, uint32_t number, uint32_t durability,
+                              uint64_t start) noexcept nogil:
+    cdef Partition* partition = <Partition*>calloc(1, sizeof(Partition))
+    if partition != NULL:
+        partition.journal = journal
+        partition.stream = stream
+        partition.number = number
+        partition.durability = durability
+        partition.start = start
+        partition.end = start
+        partition.max_timestamp = -1
+    return partition
+
+
+cdef void partition_free(void* p) noexcept nogil:
+    cdef Partition* partition = <Partition*>p
+    index_free(&partition.index)
+    producers_free(partition.producers)
+    free(partition)
+
+
+# --- append -----------------------------------------------------------------------------------------------------------
+
+cdef inline uint64_t durable_at(Partition* partition, uint64_t position) noexcept nogil:
+    """Where journal_durable must be before an acknowledgement; 0: the promise holds already."""
+    return position if partition.durability == DURABLE_DISK and not journal_is_memory(partition.journal) else 0
+
+
+cdef void note_batch(Partition* partition, const uint8_t* batch, uint64_t base, uint64_t position,
+                     uint64_t length) noexcept nogil:
+    """Index a batch that is in the journal, remember its producer, move the end. Room was reserved."""
+    cdef IndexItem item
+    if batch_max_timestamp(batch) > partition.max_timestamp:
+        partition.max_timestamp = batch_max_timestamp(batch)
+    item.base_offset = base
+    item.last_offset = base + <uint64_t>batch_last_offset_delta(batch)
+    item.position = position
+    item.max_timestamp = partition.max_timestamp
+    index_push(&partition.index, &item)
+    if batch_producer_id(batch) >= 0:
+        producers_appended(partition.producers, batch, base)
+    partition.bytes += entry_stride(length)
+    partition.last_position = position + length
+    store_release_u64(&partition.end, item.last_offset + 1)
+
+
+cdef inline bint reserve(Partition* partition, const uint8_t* batch) noexcept nogil:
+    if not index_reserve(&partition.index):
+        return False
+    return batch_producer_id(batch) < 0 or producers_reserve(&partition.producers, batch)
+
+
+cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
+                          Appended* result) noexcept nogil:
+    cdef EntryHead head
+    cdef Status why
+    if partition.flags & PARTITION_DELETED:
+        return UNKNOWN_TOPIC
+    result.log_start = partition.start
+    result.append_time_ms = -1
+    if batch_producer_id(batch) >= 0:
+        why = producers_check(partition.producers, batch, &result.base_offset)
+        if why == DUPLICATE:
+            result.position = partition.last_position
+            result.durable_at = durable_at(partition, partition.last_position)
+        if why != OK:
+            return why
+    if not reserve(partition, batch):
+        return NO_MEMORY
+    head.kind = ENTRY_BATCH
+    head.flags = flags
+    head.leader_epoch = 0
+    head.stream = partition.stream
+    head.base_offset = partition.end
+    head.origin = origin
+    head.aux = 0
+    why = journal_append(partition.journal, &head, batch, n, NULL, 0, &result.position)
+    if why != OK:
+        return why
+    note_batch(partition, batch, head.base_offset, result.position, sizeof(Entry) + n)
+    result.base_offset = head.base_offset
+    result.durable_at = durable_at(partition, partition.last_position)
+    return OK
+
+
+cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
+                             Appended* result) noexcept nogil:
+    cdef Status why
+    cdef Waiter* waiter
+    spin_lock(&partition.lock)
+    why = append_locked(partition, batch, n, flags, origin, result)
+    if why == OK:
+        waiter = partition.waiters
+        while waiter != NULL:
+            mailbox_post(waiter.box, waiter.mail)
+            waiter = waiter.next
+    spin_unlock(&partition.lock)
+    return why
+
+
+# --- read -------------------------------------------------------------------------------------------------------------
+
+cdef Status fill(Partition* partition, const IndexItem* item, ReadSpan* span) noexcept nogil:
+    if item == NULL:
+        return OUT_OF_RANGE             # retired between two looks
+    span.entry = journal_at(partition.journal, item.position)
+    span.position = item.position
+    span.base_offset = item.base_offset
+    return OK if span.entry != NULL else OUT_OF_RANGE
+
+
+cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:
+    cdef uint64_t end = load_acquire_u64(&partition.end)
+    if offset == end:
+        return NEED_MORE
+    if offset > end or offset < load_acquire_u64(&partition.start):
+        return OUT_OF_RANGE
+    return fill(partition, index_find_offset(&partition.index, offset), span)
+
+
+cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil:
+    return partition_seek(partition, span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1, span)
+
+
+cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil:
+    cdef Status why
+    cdef uint64_t offset
+    cdef const IndexItem* item = index_find_time(&partition.index, timestamp_ms)
+    if item == NULL:
+        return NEED_MORE
+    offset = max(item.base_offset, load_acquire_u64(&partition.start))
+    why = partition_seek(partition, offset, span)
+    # The index knows the highest timestamp so far; the batch that had it may be gone.
+    while why == OK and batch_max_timestamp(entry_body(span.entry)) < timestamp_ms:
+        why = partition_next(partition, span)
+    return why
+
+
+# --- waiters and the end of a stream ----------------------------------------------------------------------------------
+
+cdef void partition_wait(Partition* partition, Waiter* waiter) noexcept nogil:
+    spin_lock(&partition.lock)
+    waiter.prev = NULL
+    waiter.next = NULL
+    if partition.flags & PARTITION_DELETED:
+        store_release_u32(&waiter.gone, 1)
+    else:
+        store_release_u32(&waiter.gone, 0)
+        waiter.next = partition.waiters
+        if waiter.next != NULL:
+            waiter.next.prev = waiter
+        partition.waiters = waiter
+    spin_unlock(&partition.lock)
+
+
+cdef void unlink_waiter(Partition* partition, Waiter* waiter) noexcept nogil:
+    if waiter.prev != NULL:
+        waiter.prev.next = waiter.next
+    elif partition.waiters == waiter:
+        partition.waiters = waiter.next
+    if waiter.next != NULL:
+        waiter.next.prev = waiter.prev
+    waiter.next = NULL
+    waiter.prev = NULL
+
+
+cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil:
+    spin_lock(&partition.lock)
+    unlink_waiter(partition, waiter)
+    spin_unlock(&partition.lock)
+
+
+cdef void partition_close(Partition* partition) noexcept nogil:
+    cdef Waiter* waiter
+    spin_lock(&partition.lock)
+    partition.flags |= PARTITION_DELETED
+    while partition.waiters != NULL:
+        waiter = partition.waiters
+        unlink_waiter(partition, waiter)
+        store_release_u32(&waiter.gone, 1)
+        mailbox_post(waiter.box, waiter.mail)
+    spin_unlock(&partition.lock)
+
+
+# --- recovery and retirement ------------------------------------------------------------------------------------------
+
+cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef const uint8_t* batch = entry_body(entry)
+    cdef uint64_t base = <uint64_t>batch_base_offset(batch)
+    if base < partition.end or not reserve(partition, batch):
+        return False
+    if partition.bytes == 0:
+        partition.start = base
+    note_batch(partition, batch, base, position, entry_length(entry))
+    return True
+
+
+cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef uint64_t after = entry.base_offset + <uint64_t>batch_last_offset_delta(entry_body(entry)) + 1
+    spin_lock(&partition.lock)
+    if after > partition.start:
+        store_release_u64(&partition.start, after)
+        partition.bytes -= entry_stride(entry_length(entry))
+        index_drop_before(&partition.index, position + 1)
+    spin_unlock(&partition.lock)
+
+
+cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil:
+    cdef EntryHead head
+    cdef Status why = OK
+    cdef uint64_t n
+    cdef uint8_t* body
+    spin_lock(&partition.lock)
+    if partition.producers != NULL and partition.producers.saved_at <= position:
+        n = producers_size(partition.producers)
+        body = <uint8_t*>malloc(n if n else 1)
+        if body == NULL:
+            why = NO_MEMORY
+        else:
+            producers_save(partition.producers, body)
+            head.kind = ENTRY_PRODUCERS
+            head.flags = 0
+            head.leader_epoch = 0
+            head.stream = partition.stream
+            head.base_offset = partition.end
+            head.origin = 0
+            head.aux = 0
+            why = journal_append(partition.journal, &head, body, n, NULL, 0, &partition.producers.saved_at)
+            free(body)
+    spin_unlock(&partition.lock)
+    return why

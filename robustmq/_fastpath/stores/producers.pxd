@@ -1,0 +1,54 @@
+"""Idempotent producers of one partition (KIP-98; Kafka's ProducerStateManager): the last five batches of each.
+
+Concurrency: everything under Partition.lock.
+"""
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.status cimport Status
+
+
+cdef enum:
+    PRODUCER_BATCHES = 5
+    PRODUCERS_MAX = 1024            # per partition; the one that was silent longest goes first
+
+
+cdef struct ProducerBatch:
+    int32_t first_sequence
+    int32_t last_sequence
+    uint64_t base_offset
+
+
+cdef struct Producer:
+    int64_t id
+    uint64_t used                   # a count of appends, for least recently used
+    int16_t epoch
+    uint16_t count                  # batches below
+    uint32_t reserved
+    ProducerBatch batches[PRODUCER_BATCHES]     # oldest first
+
+
+cdef struct Producers:
+    uint32_t count
+    uint32_t cap
+    uint64_t clock
+    uint64_t saved_at               # journal position of the last ENTRY_PRODUCERS of this state; 0: none
+    Producer* table                 # in no order: few producers write to one partition
+
+
+# Whether batch `b` (validated, producer id >= 0) may be appended now.
+#   DUPLICATE      *offset = its old base offset
+#   OUT_OF_ORDER   a gap, or older than the five batches that are remembered
+#   STALE_EPOCH    a newer producer with the same id has taken over
+cdef Status producers_check(Producers* producers, const uint8_t* b, uint64_t* offset) noexcept nogil
+
+# Room for the producer of `b`. False: memory is out (the batch must not be appended).
+cdef bint producers_reserve(Producers** producers, const uint8_t* b) noexcept nogil
+
+# Remember that `b` was appended at `base_offset`, after producers_reserve.
+cdef void producers_appended(Producers* producers, const uint8_t* b, uint64_t base_offset) noexcept nogil
+
+cdef void producers_free(Producers* producers) noexcept nogil
+
+# The whole state as bytes and back, for a journal's ENTRY_PRODUCERS. Sizes in bytes; producers_load refuses nonsense.
+cdef uint64_t producers_size(const Producers* producers) noexcept nogil
+cdef void producers_save(const Producers* producers, uint8_t* to) noexcept nogil
+cdef bint producers_load(Producers** producers, const uint8_t* data, uint64_t n) noexcept nogil

@@ -1,0 +1,134 @@
+"""Idempotent producers: see producers.pxd."""
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memmove, memset
+from robustmq._fastpath.batch cimport (
+    batch_base_sequence, batch_last_offset_delta, batch_producer_epoch, batch_producer_id,
+)
+from robustmq._fastpath.status cimport DUPLICATE, OK, OUT_OF_ORDER, STALE_EPOCH
+
+
+cdef inline int32_t sequence_after(int32_t sequence, int32_t n) noexcept nogil:
+    """2^31 - 1 is followed by 0 (Kafka's DefaultRecordBatch.incrementSequence)."""
+    return <int32_t>((<uint32_t>sequence + <uint32_t>n) & 0x7FFFFFFF)
+
+
+cdef Producer* find(Producers* producers, int64_t id) noexcept nogil:
+    cdef uint32_t i
+    if producers == NULL:
+        return NULL
+    for i in range(producers.count):
+        if producers.table[i].id == id:
+            return &producers.table[i]
+    return NULL
+
+
+cdef Status producers_check(Producers* producers, const uint8_t* b, uint64_t* offset) noexcept nogil:
+    cdef Producer* producer = find(producers, batch_producer_id(b))
+    cdef int16_t epoch = batch_producer_epoch(b)
+    cdef int32_t first = batch_base_sequence(b)
+    cdef int32_t last = sequence_after(first, batch_last_offset_delta(b))
+    cdef uint16_t i
+    if producer == NULL or producer.count == 0:
+        return OK                                       # an unknown producer may begin anywhere
+    if epoch < producer.epoch:
+        return STALE_EPOCH
+    if epoch > producer.epoch:
+        return OK if first == 0 else OUT_OF_ORDER       # a new epoch begins at 0
+    for i in range(producer.count):
+        if producer.batches[i].first_sequence == first and producer.batches[i].last_sequence == last:
+            offset[0] = producer.batches[i].base_offset
+            return DUPLICATE
+    if first != sequence_after(producer.batches[producer.count - 1].last_sequence, 1):
+        return OUT_OF_ORDER
+    return OK
+
+
+cdef bint producers_reserve(Producers** producers, const uint8_t* b) noexcept nogil:
+    """Room for one more producer, by growth or by forgetting the least recently used."""
+    cdef Producers* p = producers[0]
+    cdef uint32_t i, oldest = 0, cap
+    cdef Producer* table
+    if p == NULL:
+        p = producers[0] = <Producers*>calloc(1, sizeof(Producers))
+        if p == NULL:
+            return False
+    if p.count < p.cap or find(p, batch_producer_id(b)) != NULL:
+        return True
+    if p.count == PRODUCERS_MAX:
+        for i in range(1, p.count):
+            if p.table[i].used < p.table[oldest].used:
+                oldest = i
+        p.count -= 1
+        p.table[oldest] = p.table[p.count]
+        return True
+    cap = min(p.cap * 2, <uint32_t>PRODUCERS_MAX) if p.cap else 2
+    table = <Producer*>realloc(p.table, cap * sizeof(Producer))
+    if table == NULL:
+        return False
+    p.table = table
+    p.cap = cap
+    return True
+
+
+cdef void producers_appended(Producers* producers, const uint8_t* b, uint64_t base_offset) noexcept nogil:
+    cdef Producer* producer = find(producers, batch_producer_id(b))
+    cdef ProducerBatch* batch
+    if producer == NULL:
+        producer = &producers.table[producers.count]
+        producers.count += 1
+        memset(producer, 0, sizeof(Producer))
+        producer.id = batch_producer_id(b)
+    if producer.epoch != batch_producer_epoch(b):
+        producer.epoch = batch_producer_epoch(b)
+        producer.count = 0
+    if producer.count == PRODUCER_BATCHES:
+        memmove(&producer.batches[0], &producer.batches[1], (PRODUCER_BATCHES - 1) * sizeof(ProducerBatch))
+        producer.count -= 1
+    batch = &producer.batches[producer.count]
+    batch.first_sequence = batch_base_sequence(b)
+    batch.last_sequence = sequence_after(batch.first_sequence, batch_last_offset_delta(b))
+    batch.base_offset = base_offset
+    producer.count += 1
+    producers.clock += 1
+    producer.used = producers.clock
+
+
+cdef void producers_free(Producers* producers) noexcept nogil:
+    if producers != NULL:
+        free(producers.table)
+        free(producers)
+
+
+cdef uint64_t producers_size(const Producers* producers) noexcept nogil:
+    return producers.count * sizeof(Producer) if producers != NULL else 0
+
+
+cdef void producers_save(const Producers* producers, uint8_t* to) noexcept nogil:
+    if producers != NULL:
+        memcpy(to, producers.table, producers.count * sizeof(Producer))
+
+
+cdef bint producers_load(Producers** producers, const uint8_t* data, uint64_t n) noexcept nogil:
+    """Replace the state. What later batches in the journal say comes on top."""
+    cdef Producers* p
+    cdef uint32_t i
+    cdef uint32_t count = <uint32_t>(n // sizeof(Producer))
+    if n % sizeof(Producer) or n // sizeof(Producer) > PRODUCERS_MAX:
+        return False
+    p = <Producers*>calloc(1, sizeof(Producers))
+    if p == NULL:
+        return False
+    p.table = <Producer*>calloc(count if count else 1, sizeof(Producer))
+    if p.table == NULL:
+        free(p)
+        return False
+    memcpy(p.table, data, n)
+    p.count = p.cap = count             # 0 is well: the next reserve grows
+    for i in range(count):
+        p.clock = max(p.clock, p.table[i].used)
+        if p.table[i].count > PRODUCER_BATCHES:
+            producers_free(p)
+            return False
+    producers_free(producers[0])
+    producers[0] = p
+    return True

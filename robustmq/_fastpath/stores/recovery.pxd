@@ -1,0 +1,21 @@
+"""Rebuild streams, offsets, producers and the state table from the segments of a data directory.
+
+    what stands there                              what becomes of it
+    a whole entry                                  applied, in order
+    reserved, or its crc does not match            a pad; counted in `dropped`
+    no mark of this life, in the last segment      the tail: what follows is zeroed, appends go on here
+    the same in an older segment                   the rest of it is one pad; reported
+    a batch after a hole of its stream             last segment: a pad, it was never durable; older: kept, `gaps`
+    a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
+    a file that is not a segment of this journal   removed (a segment on its way to a new life); reported
+
+Everything that is kept is on disk when recover() returns.
+"""
+from libc.stdint cimport uint64_t
+from robustmq._fastpath.stores.core cimport LogCore
+from robustmq._fastpath.stores.journal cimport Journal
+
+
+# `files` are paths in order of sequence; `report` gets numbers and `notes`, a list of sentences. Returns the tail for
+# journal_begin, 0 when nothing was there. LogError when the disk cannot be read or written.
+cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1

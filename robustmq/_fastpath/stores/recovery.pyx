@@ -1,0 +1,230 @@
+"""Recovery: see recovery.pxd for the rules."""
+from libc.errno cimport EINVAL, errno
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy, strerror
+from robustmq._fastpath.batch cimport batch_base_offset
+from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find
+from robustmq._fastpath.stores.journal cimport (
+    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
+    entry_body, entry_body_length, entry_intact, entry_stride,
+)
+from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover
+from robustmq._fastpath.stores.producers cimport producers_load
+from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_destroy, segment_list, segment_open
+from robustmq._fastpath.stores.state cimport state_recover
+from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
+
+from pathlib import Path
+
+from robustmq._fastpath.stores.files import LogError
+
+
+cdef struct Scan:
+    LogCore* core
+    Journal* journal
+    bint last                       # the newest segment that holds entries
+    uint64_t entries
+    uint64_t bytes
+    uint64_t dropped
+    uint64_t gaps
+    uint64_t orphans
+
+
+cdef Partition* stream_of(Scan* scan, uint64_t stream) noexcept nogil:
+    """The stream of an entry; new and without a directory entry when it was not heard of. NULL: memory is out."""
+    cdef Partition* partition = core_find(scan.core, stream)
+    if partition == NULL:
+        partition = partition_new(scan.journal, stream, 0, 0, 0)
+        if partition != NULL and not table_add(&scan.core.streams, partition):
+            partition_free(partition)
+            return NULL
+    if stream >= scan.core.next_stream:
+        scan.core.next_stream = stream + 1
+    return partition
+
+
+cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef const uint8_t* body = entry_body(entry)
+    cdef uint64_t n = entry_body_length(entry)
+    cdef uint16_t name_len = 0
+    cdef Partition* partition
+    if n >= STREAM_NAME_AT:
+        memcpy(&name_len, body + 22, 2)
+    if n < STREAM_NAME_AT or n != STREAM_NAME_AT + <uint64_t>name_len:
+        return False
+    partition = stream_of(scan, entry.stream)
+    if partition == NULL:
+        return False
+    memcpy(&partition.number, body + 16, 4)
+    partition.durability = body[20]
+    partition.directory_position = position
+    if partition.end < entry.base_offset:       # what came between is lost, or was retired
+        partition.end = entry.base_offset
+        if partition.bytes == 0:
+            partition.start = entry.base_offset
+    return True
+
+
+cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef Partition* partition = stream_of(scan, entry.stream)
+    cdef uint64_t base = entry.base_offset
+    if partition == NULL or base != <uint64_t>batch_base_offset(entry_body(entry)):
+        return False
+    if base > partition.end and partition.end > 0:
+        if scan.last:
+            return False
+        scan.gaps += 1
+    return partition_recover(partition, entry, position)
+
+
+cdef bint apply_end(Scan* scan, const Entry* entry) noexcept nogil:
+    cdef Partition* partition = stream_of(scan, entry.stream)
+    if partition != NULL:
+        table_remove(&scan.core.streams, partition)
+        partition_free(partition)
+    return True
+
+
+cdef bint apply_producers(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef Partition* partition = stream_of(scan, entry.stream)
+    if partition == NULL or not producers_load(&partition.producers, entry_body(entry), entry_body_length(entry)):
+        return False
+    partition.producers.saved_at = position
+    return True
+
+
+cdef bint apply(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+    if entry.kind == ENTRY_BATCH:
+        return apply_batch(scan, entry, position)
+    if entry.kind == ENTRY_STATE:
+        return state_recover(scan.core, entry, position)
+    if entry.kind == ENTRY_STREAM:
+        return apply_stream(scan, entry, position)
+    if entry.kind == ENTRY_STREAM_END:
+        return apply_end(scan, entry)
+    if entry.kind == ENTRY_PRODUCERS:
+        return apply_producers(scan, entry, position)
+    return False
+
+
+cdef inline uint64_t* mark_at(Segment* segment, uint64_t offset) noexcept nogil:
+    return <uint64_t*>(segment.base + offset)
+
+
+cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
+    return offset + sizeof(uint64_t) <= segment.store.size and mark_at(segment, offset)[0] >> 32 == segment.nonce
+
+
+cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
+    """Apply its entries, turn what is no good into pads; returns the offset where the chain of marks ends."""
+    cdef uint64_t size = segment.store.size
+    cdef uint64_t base = segment.sequence << segment.store.shift
+    cdef uint64_t offset = SEGMENT_HEADER
+    cdef uint64_t length, stride, mark
+    cdef Entry* entry
+    while is_marked(segment, offset):
+        entry = <Entry*>(segment.base + offset)
+        mark = entry.mark
+        length = <uint32_t>mark >> 2
+        stride = entry_stride(length)
+        if stride > size - offset or length < (sizeof(uint64_t) if mark & MARK_PAD else sizeof(Entry)):
+            break
+        if not mark & MARK_PAD:
+            if not mark & MARK_RESERVED and entry_intact(entry) and apply(scan, entry, base + offset):
+                scan.entries += 1
+                scan.bytes += stride
+            else:
+                entry.mark = <uint64_t>segment.nonce << 32 | stride << 2 | MARK_PAD
+                scan.dropped += 1
+        offset += stride
+    return offset
+
+
+cdef Segment* open_segment(Journal* journal, str path, list notes) except? NULL:
+    """None of a segment on its way to a new life; LogError when it cannot be read."""
+    cdef bytes name = path.encode()
+    cdef const char* c_name = name
+    cdef Segment* segment
+    cdef int failed
+    with nogil:
+        segment = segment_open(&journal.segments, c_name)
+        failed = errno
+    if segment != NULL:
+        if segment.sequence == int(Path(path).stem, 16):
+            return segment
+        segment_destroy(segment)
+        failed = EINVAL
+    if failed != EINVAL:
+        raise LogError(f"cannot map {path}: {strerror(failed).decode()}; repair the disk or the permissions")
+    notes.append(f"{Path(path).name} is no segment of this journal: removed")
+    Path(path).unlink()
+    return NULL
+
+
+cdef uint64_t close_tail(Segment* segment, uint64_t end, bint last, list notes) except? 1:
+    """What follows the chain of marks at `end` must never be taken for an entry."""
+    cdef uint64_t size = segment.store.size
+    if end == size:
+        return end
+    if last:
+        with nogil:
+            file_zero(segment.fd, segment.base, end, size - end)
+    else:
+        mark_at(segment, end)[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
+        notes.append(f"segment {segment.sequence:016x} is damaged at byte {end}: the {size - end} bytes after it are lost")
+    return end
+
+
+cdef void drop_orphans(Scan* scan) noexcept nogil:
+    """Streams whose directory entry never came: they were deleted, and the end of them has been retired."""
+    cdef uint64_t at = 0
+    cdef Partition* partition = <Partition*>table_each(&scan.core.streams, &at)
+    while partition != NULL:
+        if partition.journal == scan.journal and partition.directory_position == 0:
+            scan.orphans += 1
+            table_remove(&scan.core.streams, partition)
+            partition_free(partition)
+        partition = <Partition*>table_each(&scan.core.streams, &at)
+
+
+cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
+    cdef Scan scan = Scan(core, journal, False, 0, 0, 0, 0, 0)
+    cdef Segment* segment = NULL
+    cdef uint64_t end = 0, previous = 0
+    cdef int failed = 0
+    cdef list notes = []
+    cdef list found = []                # addresses of Segments, by sequence
+    cdef size_t i
+    for path in files:
+        segment = open_segment(journal, path, notes)
+        if segment != NULL:
+            found.append(<size_t>segment)
+            if previous and segment.sequence != previous + 1:
+                notes.append(f"segments {previous + 1:016x} to {segment.sequence - 1:016x} are missing: what they held is lost")
+            previous = segment.sequence
+    if len(found) > 1:
+        segment = <Segment*><size_t>found[len(found) - 1]
+        if not is_marked(segment, SEGMENT_HEADER):
+            journal.spare = segment     # prepared, and never needed
+            found.pop()
+    for i in range(len(found)):
+        segment = <Segment*><size_t>found[i]
+        segment_list(&journal.segments, segment)
+        scan.last = i + 1 == <size_t>len(found)
+        with nogil:
+            end = scan_segment(&scan, segment)
+        close_tail(segment, end, scan.last, notes)
+        with nogil:
+            failed = fsync(segment.fd)
+            if not scan.last:
+                memory_forget(segment.base, journal.segments.size)
+        if failed:
+            raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")
+    drop_orphans(&scan)
+    report.update(segments=len(found), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
+                  orphans=scan.orphans, notes=notes)
+    if not found:
+        return 0
+    journal.start = (<Segment*><size_t>found[0]).sequence << journal.segments.shift
+    return (segment.sequence << journal.segments.shift) + end

@@ -1,0 +1,72 @@
+"""Segments: equal stretches of memory that a journal is made of, mapped from files or anonymous.
+
+    file     NNNNNNNNNNNNNNNN.journal (sequence, hexadecimal)
+    header   magic "RMQJRNL1" | version u32 | nonce u32 | sequence u64 | segment bytes u64 | crc u32 | zero
+             0                  8             12          16             24                  32        36 .. 64
+
+A retired segment's header is wiped first, so that no crash brings it back; once its last reader has let go of it it is
+used again with a new sequence and nonce: its pages are warm.
+
+Concurrency: `slots` is read by anyone inside a QSBR section (acquire); segments are added under the journal's roll_lock and
+removed by the keeper. `free_list` is a lock-guarded stack, because the last reader may be any thread.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from robustmq._fastpath.atomic cimport load_acquire_ptr
+from robustmq._fastpath.block cimport Ref
+
+
+cdef enum:
+    SEGMENT_HEADER = 64
+    SEGMENT_VERSION = 1
+    SEGMENT_BYTES_MIN = 1 << 20
+    SEGMENT_BYTES_MAX = 1 << 30
+
+
+cdef struct Segment:
+    Ref ref                     # one for the journal while it is listed, one per reader
+    SegmentStore* store
+    Segment* next               # free list
+    uint8_t* base
+    uint64_t sequence
+    uint64_t prefaulted         # bytes; keeper only
+    uint32_t nonce
+    int fd                      # -1: memory
+
+
+cdef struct SegmentStore:
+    uint64_t size               # bytes per segment, a power of two
+    uint32_t shift
+    uint32_t memory
+    Segment** slots             # by sequence & mask
+    uint64_t mask
+    uint32_t free_lock
+    uint32_t pinned             # retired and still referenced; atomic
+    uint32_t made               # segments in being; atomic
+    uint32_t limit              # segments in being at most
+    Segment* free_list
+    char directory[4096]
+
+
+cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most,
+                        bint memory) noexcept nogil
+cdef void segment_destroy(Segment* segment) noexcept nogil      # unmap and close; nobody uses it any more
+cdef void segments_close(SegmentStore* store) noexcept nogil
+
+# A segment ready to be listed under `sequence`: recycled or new, header written and durable. NULL with errno.
+cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept nogil
+
+# Map an existing file. NULL with errno; EINVAL: not a segment of this version and size.
+cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
+
+cdef void segment_list(SegmentStore* store, Segment* segment) noexcept nogil        # visible from now on
+cdef bint segments_full(SegmentStore* store, uint64_t sequence) noexcept nogil      # no slot for `sequence` now
+
+# Wipe the header (durably) and hide; readers may still hold it. False: the header could not be wiped.
+cdef bint segment_unlist(SegmentStore* store, Segment* segment) noexcept nogil
+
+# Keep one free segment, give the others back to the system (they were needed while readers pinned old ones).
+cdef void segments_trim(SegmentStore* store) noexcept nogil
+
+cdef inline Segment* segment_of(SegmentStore* store, uint64_t sequence) noexcept nogil:
+    cdef Segment* segment = <Segment*>load_acquire_ptr(&store.slots[sequence & store.mask])
+    return segment if segment != NULL and segment.sequence == sequence else NULL
