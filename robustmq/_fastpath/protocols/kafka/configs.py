@@ -100,6 +100,7 @@ TOPIC_CONFIGS = {config.name: config for config in (
            "unclean.leader.election.enable"),
 )}
 BROKER_CONFIGS = {config.name: config for config in (
+    Config("advertised.listeners", Type.STRING, "", "Where clients are told to connect to."),
     Config("auto.create.topics.enable", Type.BOOLEAN, "true", "Whether Metadata creates a topic that is asked for."),
     Config("default.replication.factor", Type.INT, "1", "One node is one replica."),
     Config("group.initial.rebalance.delay.ms", Type.INT, "3000", "How long a new group gathers members."),

@@ -18,8 +18,9 @@ TOPIC, BROKER = 2, 4        # ConfigResource types
 
 
 def broker_values(broker: Broker) -> dict[str, str]:
-    """Broker configurations that are not Kafka's defaults by nature: what this broker was started with."""
+    """What this broker was started with, by Kafka's names."""
     return {
+        "advertised.listeners": f"PLAINTEXT://{broker.host}:{broker.port}",
         "auto.create.topics.enable": str(broker.auto_create_topics).lower(),
         "message.max.bytes": str(broker.message_max_bytes),
         "node.id": str(broker.node_id),
