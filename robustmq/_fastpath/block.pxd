@@ -7,7 +7,7 @@ thread that releases it (or frees it when that pool is full), so no pool is ever
 Owner: `Ref.refs` is atomic (acquire-release). A `Pool` belongs to one thread.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32
+from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32, load_acquire_u32
 
 
 cdef struct Ref:
@@ -23,6 +23,11 @@ cdef inline void ref_retain(Ref* ref) noexcept nogil:
 cdef inline void ref_release(Ref* ref) noexcept nogil:
     if fetch_sub_u32(&ref.refs, 1) == 1:
         ref.free(ref)
+
+
+# Nobody else holds a reference, and what others read of the bytes was read before now: they may be overwritten.
+cdef inline bint ref_is_sole(const Ref* ref) noexcept nogil:
+    return load_acquire_u32(&ref.refs) == 1
 
 
 cdef struct Block:

@@ -558,7 +558,7 @@ def test_stop_does_not_wait_for_a_peer_that_does_not_read() -> None:
     before = shim.totals()[1]
     with server.peer() as peer:
         peer.send("b", struct.pack(">I", 50 << 20))
-        time.sleep(0.1)
+        eventually(lambda: server.total("writes") > 0)
         begin = time.monotonic()
         server.reactors.stop(0.3)
         assert 0.25 < time.monotonic() - begin < 2

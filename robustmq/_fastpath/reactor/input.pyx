@@ -2,7 +2,7 @@
 from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
+from robustmq._fastpath.block cimport Block, block_data, block_new, ref_is_sole, ref_release
 from robustmq._fastpath.reactor.core cimport (
     CLOSING, DEAD, ENDED, GONE, PAUSED, READABLE, SEAM_WAITS, UNPARSED, WANTS_CLOSE, Connection, Reactor,
     connection_end, connection_ready, connection_touch, count,
@@ -38,7 +38,7 @@ cdef void input_progress(Connection* connection) noexcept nogil:
 
 cdef bint input_block(Reactor* reactor, uint32_t room) noexcept nogil:
     cdef Block* block = reactor.block
-    if block != NULL and block.ref.refs == 1:
+    if block != NULL and ref_is_sole(&block.ref):
         block.len = 0
     if block == NULL or block.cap - block.len < room:
         reactor.block = block_new(READ_BLOCK)
