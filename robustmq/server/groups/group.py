@@ -31,6 +31,7 @@ class Group:
         self.size_bytes = 0                         # metadata and assignments of all members
         self.wake_ms = math.inf                     # no deadline is earlier
         self._support: dict[str, int] = {}          # protocol -> members that know it
+        self._waiting: set[str] = set()             # members whose JoinGroup waits
         self._rebalance_deadline_ms = math.inf      # of Preparing; of members that have not synced
         self._initial_left_ms: int | None = None    # Preparing from Empty: how much longer it may be extended
         self._joined_since = False                  # a member came during this part of the initial delay
@@ -82,6 +83,7 @@ class Group:
             self.leader = member.id
         member.session_deadline_ms = now_ms + NEW_MEMBER_TIMEOUT_MS
         self._wake(member.session_deadline_ms)
+        self._waiting.add(member.id)
         self._joined_since = True
         self.rebalance(now_ms)
 
@@ -101,6 +103,7 @@ class Group:
         member.session_timeout_ms = request.session_timeout_ms
         member.rebalance_timeout_ms = request.rebalance_timeout_ms
         self._count(member, 1)
+        self._waiting.add(member.id)
         self.heard(member, now_ms)
         self.rebalance(now_ms)
 
@@ -112,13 +115,16 @@ class Group:
         leader_before = self.leader or ""
         member.new, member.assignment = False, old.assignment
         self._count(old, -1)
-        self.members = {each.id: each for each in (member if each is old else each for each in self.members.values())}
+        del self.members[old.id]
+        self.members[member.id] = member
         self._count(member, 1)
         self.static[member.instance_id or ""] = member.id
         if self.leader == old.id:
             self.leader = member.id
         self.heard(member, now_ms)
-        if self.state is not State.STABLE or self._select() != self.protocol:
+        same = [name for name, _ in old.protocols] == [name for name, _ in member.protocols]
+        if self.state is not State.STABLE or not (same or self._select() == self.protocol):
+            self._waiting.add(member.id)
             self.rebalance(now_ms)
             return
         skips = can_skip and self.leader == member.id
@@ -242,8 +248,7 @@ class Group:
             self.leader = next(iter(self.members), None)
 
     def _complete_when_all_joined(self, now_ms: int) -> None:
-        if self._initial_left_ms is None and not self.pending and all(
-                member.joining is not None for member in self.members.values()):
+        if self._initial_left_ms is None and not self.pending and len(self._waiting) == len(self.members):
             self._complete(now_ms)
 
     def _end_preparing(self, now_ms: int) -> None:
@@ -254,14 +259,15 @@ class Group:
             self._joined_since = False
             self._end_rebalance_at(now_ms + wait_ms)
             return
-        for member in [each for each in self.members.values() if each.joining is None and each.instance_id is None]:
-            self._drop(member)
+        for member in [each for each in self.members.values() if each.instance_id is None]:
+            if member.id not in self._waiting:
+                self._drop(member)
         self._complete(now_ms)
 
     def _complete(self, now_ms: int) -> None:
         """Start the next generation with the members that are here; a static one may be absent (KIP-345)."""
         self._initial_left_ms = None
-        present = [member for member in self.members.values() if member.joining is not None]
+        present = [member for member in self.members.values() if member.id in self._waiting]
         if self.members and not present:    # only absent static members: their sessions decide
             self._end_rebalance_at(now_ms + self._rebalance_timeout_ms())
             return
@@ -273,12 +279,13 @@ class Group:
             self.empty_since_ms = now_ms
             self.move(State.EMPTY)
             return
-        if self.leader is None or self.members[self.leader].joining is None:
+        if self.leader not in self._waiting:
             self.leader = present[0].id
         self.move(State.COMPLETING)
         self._end_rebalance_at(now_ms + self._rebalance_timeout_ms())
         for member in self.members.values():
             member.new = member.synced = False
+        self._waiting.clear()
         for member in present:
             self.heard(member, now_ms)
             member.answer_join(self._joined(member, member.id == self.leader))
@@ -296,5 +303,6 @@ class Group:
 
     def _answer(self, member: Member, error: ErrorCode) -> None:
         """Whatever the member waits for."""
+        self._waiting.discard(member.id)
         member.answer_join(JoinGroupResponse(error_code=error, member_id=member.id))
         member.answer_sync(SyncGroupResponse(error_code=error))

@@ -14,4 +14,4 @@ def test_the_table_is_what_is_served() -> None:
     rows = re.findall(r"^\| (\d+) \| (\w+) \| (\d+)–(\d+) \|$", PAGE.read_text(), re.M)
     assert {int(key): (int(low), int(high)) for key, _, low, high in rows} == {**COLD_APIS, **HOT_APIS}
     for key, name, _, _ in rows:
-        assert getattr(messages, f"{name}Request").API_KEY == int(key)
+        assert int(key) == getattr(messages, f"{name}Request").API_KEY

@@ -14,6 +14,7 @@ from .primitives import Malformed, Reader
 
 FRAME = 1                               # from the session: a whole request without its size
 ANSWER, ANSWER_AND_CLOSE = 1, 2         # to the session: a whole response without its size
+REQUEST_ELEMENTS_MAX = 200_000          # of all arrays: what can be decoded before others wait too long
 Answer = Callable[[int, int, bytes], None]
 
 _PREFIX = Struct(">hhi")
@@ -48,7 +49,7 @@ class KafkaCold:
             self.answer(link_id, ANSWER, response)
 
     async def _respond(self, frame: bytes) -> bytes:
-        reader = Reader(frame)
+        reader = Reader(frame, elements=REQUEST_ELEMENTS_MAX)
         key, version, correlation_id = reader.fixed(_PREFIX)
         low, high = COLD_APIS.get(key, (0, -1))
         if key == API_VERSIONS and not low <= version <= high:

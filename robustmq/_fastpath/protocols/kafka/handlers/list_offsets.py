@@ -1,5 +1,6 @@
 """ListOffsets: an offset by time (KIP-79), and the special times."""
 import asyncio
+from collections import Counter
 
 from ..errors import ErrorCode
 from ..frames import RequestHeader
@@ -16,14 +17,13 @@ NONE_FOUND = (-1, -1)
 
 async def list_offsets(broker: Broker, header: RequestHeader, request: ListOffsetsRequest) -> ListOffsetsResponse:
     """Every partition is answered for itself; one that is named twice is an error."""
-    asked = [(topic.name, each.partition_index) for topic in request.topics for each in topic.partitions]
-    twice = {key for key in asked if asked.count(key) > 1} if len(set(asked)) < len(asked) else set()
+    asked = Counter((topic.name, each.partition_index) for topic in request.topics for each in topic.partitions)
     response = ListOffsetsResponse()
     for topic in request.topics:
         answers = []
         for each in topic.partitions:
             answer = ListOffsetsPartitionResponse(each.partition_index)
-            if (topic.name, each.partition_index) in twice:
+            if asked[topic.name, each.partition_index] > 1:
                 answer.error_code = ErrorCode.INVALID_REQUEST
             else:
                 await _answer(broker, header.version, topic.name, each, answer)

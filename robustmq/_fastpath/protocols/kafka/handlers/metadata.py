@@ -42,8 +42,10 @@ async def metadata(broker: Broker, header: RequestHeader, request: MetadataReque
                 await _turn()
     else:
         wanted = {(each.name, each.topic_id): each for each in request.topics}
-        for each in wanted.values():
+        for count, each in enumerate(wanted.values(), 1):
             response.topics.append(await _named(broker, each, request.allow_auto_topic_creation))
+            if count % TOPICS_A_TURN == 0:
+                await _turn()
     if request.include_topic_authorized_operations:
         for described in response.topics:
             if described.error_code == ErrorCode.NONE:
