@@ -209,7 +209,7 @@ def test_threads_append_side_by_side(log: Log) -> None:
     def run(number: int) -> None:
         for i in range(2000):
             shared.append(batch([b"%d:%d" % (number, i)]))
-            own[number].append(batch([b"x" * (i % 700)] * 2))
+            own[number].append(batch([b"x" * (i % 100)] * 2))
             log.state_put(1, b"%d" % (i % 50), b"%d" % i)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]

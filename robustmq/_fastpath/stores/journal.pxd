@@ -23,6 +23,7 @@ segment reference (or are inside a QSBR read section) while they look. Lock orde
 commit_lock, lock. An append waits for nothing but these locks, so that the keeper may take a partition's lock.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.atomic cimport load_relaxed_u32
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
@@ -100,6 +101,7 @@ cdef struct JournalCounters:
     uint64_t sync_buckets[32]           # sync_buckets[i]: syncs of less than 2^i µs
     uint64_t rolls                      # these two under roll_lock
     uint64_t roll_makes                 # appends that found no spare segment and had to make one
+    uint64_t presses                    # under roll_lock
     uint64_t retired                    # keeper
 
 
@@ -129,6 +131,9 @@ cdef struct Journal:
     uint32_t stopping
     uint32_t threads                    # how many of keeper and committer run
     Segment* spare                      # prepared for the next roll; under roll_lock
+    uint32_t pressed                    # 1: the keeper is behind; see journal_pressed
+    uint32_t reserved_2
+    pthread_cond_t relieved             # with roll_lock: pressed is 0 again
     uint64_t window                     # bytes to pre-fault ahead of the tail; keeper only
     uint64_t forgotten                  # first sequence still mapped into this process by recent appends; keeper only
     pthread_mutex_t roll_lock
@@ -148,7 +153,8 @@ cdef struct Journal:
 
 
 # Append one entry; the body comes in one or two parts, both copied. `*position` = where it stands.
-# STORE_FULL, STORE_FAILED, TOO_LARGE (more than a quarter of a segment), NO_MEMORY.
+# STORE_FULL, STORE_FAILED (the journal's health, sticky), TOO_LARGE (more than a quarter of a segment), NO_MEMORY; also
+# STORE_FULL while retirement is far behind, although the health is OK: journal_wait_room, then try again.
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
@@ -165,6 +171,14 @@ cdef uint64_t journal_durable(Journal* journal) noexcept nogil      # all before
 cdef bint journal_is_memory(Journal* journal) noexcept nogil
 cdef Status journal_health(Journal* journal) noexcept nogil         # OK, or the sticky STORE_FULL / STORE_FAILED
 cdef void journal_fail(Journal* journal, Status why) noexcept nogil
+
+# Appends outrun retirement (a disk that writes slower than clients do). Retirement needs every reader to pass a quiescent
+# state, so no append may wait for it: whoever makes load asks between two turns of its loop, and waits while it is
+# offline (QSBR) and holds no lock. Returns at once when there is room, when the journal fails and when it closes.
+cdef inline bint journal_pressed(Journal* journal) noexcept nogil:
+    return load_relaxed_u32(&journal.pressed)
+
+cdef void journal_wait_room(Journal* journal) noexcept nogil
 
 # Ask the commit thread to make everything up to `position` durable, and to post `mail` to `box` each time `durable` has
 # moved until it is there (also when the journal fails: durable then never comes). One mail per thread, at most

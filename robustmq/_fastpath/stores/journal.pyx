@@ -12,7 +12,8 @@ from robustmq._fastpath.block cimport ref_retain
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
-    pthread_mutex_destroy, pthread_mutex_init, waker_destroy, waker_init, waker_ring,
+    pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
+    pthread_mutex_lock, pthread_mutex_unlock, waker_destroy, waker_init, waker_ring,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK, TOO_LARGE
 from robustmq._fastpath.stores.keeper cimport journal_roll, keeper_start, keeper_stop
@@ -135,10 +136,19 @@ cdef Status journal_health(Journal* journal) noexcept nogil:
     return <Status>load_acquire_u32(&journal.health)
 
 
+cdef void journal_wait_room(Journal* journal) noexcept nogil:
+    pthread_mutex_lock(&journal.roll_lock)
+    while (journal_pressed(journal) and journal_health(journal) == OK
+           and not load_acquire_u32(&journal.stopping)):
+        pthread_cond_wait(&journal.relieved, &journal.roll_lock)
+    pthread_mutex_unlock(&journal.roll_lock)
+
+
 cdef void journal_fail(Journal* journal, Status why) noexcept nogil:
     """Sticky: the first reason stays. Whoever waits is told, and finds the reason in journal_health."""
     if cas_u32(&journal.health, OK, <uint32_t>why):
         tell_listeners(journal)
+        waker_ring(&journal.keeper_waker)       # lets go of those in journal_wait_room
 
 
 cdef void tell_listeners(Journal* journal) noexcept nogil:
@@ -203,6 +213,7 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
     journal.most_segments = most_segments
     pthread_mutex_init(&journal.roll_lock, NULL)
     pthread_mutex_init(&journal.commit_lock, NULL)
+    pthread_cond_init(&journal.relieved, NULL)
     waker_init(&journal.keeper_waker)
     waker_init(&journal.commit_waker)
     return OK if segments_init(&journal.segments, directory, segment_bytes, most_segments, memory) else NO_MEMORY
@@ -230,5 +241,6 @@ cdef void journal_close(Journal* journal) noexcept nogil:
     segments_close(&journal.segments)
     waker_destroy(&journal.keeper_waker)
     waker_destroy(&journal.commit_waker)
+    pthread_cond_destroy(&journal.relieved)
     pthread_mutex_destroy(&journal.roll_lock)
     pthread_mutex_destroy(&journal.commit_lock)

@@ -2,12 +2,13 @@
 from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport (
-    cpu_pause, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_release_u32, store_release_u64,
+    cpu_pause, load_acquire_u32, load_acquire_u64, load_relaxed_u32, spin_lock, spin_unlock, store_release_u32,
+    store_release_u64,
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
-    MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_join, pthread_mutex_lock,
-    pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
+    MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
+    pthread_join, pthread_mutex_lock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
 from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
@@ -27,6 +28,7 @@ cdef enum:
     PAGE = 4096
     WINDOW_MIN = 1 << 20                # an idle broker touches no more than this
     WINDOW_MAX = 16 << 20
+    PRESSED = 2                         # segments above the bound that are nothing unusual
 
 
 cdef void write_pad(Segment* segment, uint64_t offset, uint64_t n) noexcept nogil:
@@ -72,6 +74,9 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
         journal.prefault_at = journal.tail
         spin_unlock(&journal.lock)
         journal.counters.rolls += 1
+        if not journal.pressed and listed(journal) > journal.most_segments + PRESSED:
+            journal.counters.presses += 1
+            store_release_u32(&journal.pressed, 1)
     pthread_mutex_unlock(&journal.roll_lock)
     return why
 
@@ -214,6 +219,14 @@ cdef Status carry_forward(Journal* journal, uint64_t first, uint64_t end) noexce
     return why
 
 
+cdef void relieve(Journal* journal) noexcept nogil:
+    """The bound is kept again, or never will be."""
+    pthread_mutex_lock(&journal.roll_lock)
+    store_release_u32(&journal.pressed, 0)
+    pthread_cond_broadcast(&journal.relieved)
+    pthread_mutex_unlock(&journal.roll_lock)
+
+
 cdef bint retire_oldest(Journal* journal) noexcept nogil:
     """Give up the oldest segment, after what must outlive it was carried forward and is durable."""
     cdef uint64_t sequence = journal.start >> journal.segments.shift
@@ -256,9 +269,12 @@ cdef void keep(Journal* journal) noexcept nogil:
     cdef uint64_t half = journal.segments.size // 2
     prefault(journal)
     if journal_health(journal) != OK:
+        relieve(journal)
         return
     while listed(journal) >= journal.most_segments and retire_oldest(journal):
         prefault(journal)
+    if load_relaxed_u32(&journal.pressed):
+        relieve(journal)
     segments_trim(&journal.segments)
     if journal_tail(journal) & (journal.segments.size - 1) >= half and journal_health(journal) == OK:
         prepare_spare(journal)
@@ -271,6 +287,7 @@ cdef void* keeper_main(void* arg) noexcept nogil:
     while not load_acquire_u32(&journal.stopping):
         keep(journal)
         waker_wait(&journal.keeper_waker)
+    relieve(journal)
     return NULL
 
 

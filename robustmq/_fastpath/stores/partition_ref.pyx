@@ -7,7 +7,9 @@ from robustmq._fastpath.status cimport (
     DUPLICATE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
 )
 from robustmq._fastpath.stores.core cimport core_find
-from robustmq._fastpath.stores.journal cimport FROM_KAFKA, entry_body
+from robustmq._fastpath.stores.journal cimport (
+    FROM_KAFKA, Journal, entry_body, journal_health, journal_pressed, journal_wait_room,
+)
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport (
     Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek, partition_seek_time,
@@ -85,12 +87,19 @@ cdef class PartitionRef:
         cdef Appended result
         cdef Status why = batch_validate(data, n, <uint64_t>-1)
         cdef Partition* partition
+        cdef Journal* journal
         if why != OK:
             raise ValueError(f"no valid record batch: status {<int>why}")
-        partition = self.enter(&slot)
-        with nogil:
-            why = partition_append(partition, data, n, flags, origin, &result)
-            qsbr_unregister(slot)
+        while True:
+            partition = self.enter(&slot)
+            journal = partition.journal
+            with nogil:
+                why = partition_append(partition, data, n, flags, origin, &result)
+                qsbr_unregister(slot)
+                if journal_pressed(journal):
+                    journal_wait_room(journal)
+            if why != STORE_FULL or journal_health(journal) != OK:
+                break
         if why == OUT_OF_ORDER or why == STALE_EPOCH:
             raise SequenceError("out of order" if why == OUT_OF_ORDER else "stale epoch")
         if why == STORE_FULL or why == STORE_FAILED:

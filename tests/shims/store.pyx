@@ -1,0 +1,196 @@
+"""The tests' door into the log: loops that appenders and readers run without the GIL, and doors to private parts."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from robustmq._fastpath.atomic cimport (
+    cpu_pause, load_acquire_u32, load_acquire_u64, store_release_u32, store_release_u64,
+)
+from robustmq._fastpath.batch cimport batch_intact, batch_last_offset_delta, batch_size
+from robustmq._fastpath.block cimport Ref, ref_release
+from robustmq._fastpath.platform cimport clock_monotonic_ns
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
+from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, STORE_FAILED, Status
+from robustmq._fastpath.stores.core cimport core_find
+from robustmq._fastpath.stores.journal cimport (
+    entry_body, entry_body_length, journal_fail, journal_pin, journal_pressed, journal_wait_room,
+)
+from robustmq._fastpath.stores.log cimport Log, log_find_stream
+from robustmq._fastpath.stores.partition cimport (
+    Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek,
+)
+from robustmq._fastpath.stores.producers cimport (
+    PRODUCERS_MAX, Producers, producers_appended, producers_check, producers_free, producers_load, producers_reserve,
+    producers_save, producers_size,
+)
+
+
+def append_many(Log log, uint64_t stream, bytes batch, uint64_t count):
+    """Append `batch` `count` times; ns for all of it."""
+    cdef const uint8_t* data = batch
+    cdef uint64_t n = <uint64_t>len(batch)
+    cdef uint64_t i
+    cdef Appended result
+    cdef Status why = OK
+    cdef Partition* partition
+    cdef int64_t began
+    cdef int slot = qsbr_register()
+    with nogil:
+        began = clock_monotonic_ns()
+        for i in range(count):
+            partition = core_find(log.core, stream)
+            why = partition_append(partition, data, n, 0, 0, &result)
+            if why != OK:
+                break
+            qsbr_quiescent(slot)
+            if journal_pressed(partition.journal):
+                qsbr_offline(slot)
+                journal_wait_room(partition.journal)
+                qsbr_online(slot)
+        began = clock_monotonic_ns() - began
+        qsbr_unregister(slot)
+    if why != OK:
+        raise RuntimeError(f"status {<int>why}")
+    return began
+
+
+def read_all(Log log, uint64_t stream, uint64_t until):
+    """Follow a partition from its start until offset `until`, checking every batch; (records seen, times it was overtaken)."""
+    cdef Partition* partition
+    cdef ReadSpan span
+    cdef uint64_t at = 0, seen = 0, overtaken = 0
+    cdef bint bad = False
+    cdef Status why
+    cdef int slot = qsbr_register()
+    with nogil:
+        while at < until:
+            qsbr_quiescent(slot)
+            partition = log_find_stream(log.core, stream)
+            why = partition_seek(partition, at, &span)
+            while why == OK:
+                if span.base_offset != at or not batch_intact(entry_body(span.entry), entry_body_length(span.entry)):
+                    bad = True
+                    break
+                at += <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
+                seen += <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
+                why = partition_next(partition, &span)
+            if bad:
+                break
+            if why == OUT_OF_RANGE:
+                overtaken += 1
+                at = load_acquire_u64(&partition.start)
+        qsbr_unregister(slot)
+    if bad:
+        raise AssertionError(f"a damaged batch at offset {at}")
+    return seen, overtaken
+
+
+cdef class Visible:
+    """Append -> visible: one thread stamps and appends, another spins on the end offset."""
+    cdef int64_t* appended
+    cdef int64_t* seen
+    cdef readonly uint64_t count
+
+    def __cinit__(self, uint64_t count):
+        self.count = count
+        self.appended = <int64_t*>calloc(count, sizeof(int64_t))
+        self.seen = <int64_t*>calloc(count, sizeof(int64_t))
+
+    def __dealloc__(self):
+        free(self.appended)
+        free(self.seen)
+
+    def publish(self, Log log, uint64_t stream, bytes batch, int64_t gap_ns):
+        cdef Partition* partition = core_find(log.core, stream)
+        cdef const uint8_t* data = batch
+        cdef uint64_t n = <uint64_t>len(batch)
+        cdef uint64_t i
+        cdef Appended result
+        cdef int64_t next = clock_monotonic_ns()
+        with nogil:
+            for i in range(self.count):
+                next += gap_ns
+                while clock_monotonic_ns() < next:
+                    cpu_pause()
+                self.appended[i] = clock_monotonic_ns()
+                partition_append(partition, data, n, 0, 0, &result)
+
+    def watch(self, Log log, uint64_t stream):
+        cdef Partition* partition = core_find(log.core, stream)
+        cdef ReadSpan span
+        cdef uint64_t i = 0
+        cdef int slot = qsbr_register()
+        with nogil:
+            while i < self.count:
+                if partition_seek(partition, i, &span) == OK:
+                    self.seen[i] = clock_monotonic_ns()
+                    i += 1
+                else:
+                    cpu_pause()
+                qsbr_quiescent(slot)
+            qsbr_unregister(slot)
+
+    def latencies(self):
+        """ns, sorted."""
+        return sorted([self.seen[i] - self.appended[i] for i in range(self.count)])
+
+
+cdef class Pin:
+    """A reader that holds the segment of an offset, as a slow connection does."""
+    cdef Ref* ref
+    cdef const uint8_t* batch
+    cdef uint64_t n
+
+    def __cinit__(self, Log log, uint64_t stream, uint64_t offset):
+        cdef ReadSpan span
+        cdef Partition* partition
+        cdef int slot = qsbr_register()
+        partition = core_find(log.core, stream)
+        if partition_seek(partition, offset, &span) == OK:
+            self.ref = journal_pin(partition.journal, span.position)
+            self.batch = entry_body(span.entry)
+            self.n = entry_body_length(span.entry)
+        qsbr_unregister(slot)
+        if self.ref == NULL:
+            raise IndexError(offset)
+
+    def read(self):
+        return self.batch[:self.n]
+
+    def release(self):
+        ref_release(self.ref)
+
+
+def fail(Log log):
+    """As after a failed sync."""
+    journal_fail(log.core.wal, STORE_FAILED)
+
+
+cdef class ProducerTable:
+    """producers.pxd by itself."""
+    cdef Producers* producers
+
+    def __dealloc__(self):
+        producers_free(self.producers)
+
+    def check(self, bytes batch):
+        """(status, old offset)"""
+        cdef uint64_t offset = 0
+        cdef Status why = producers_check(self.producers, batch, &offset)
+        return <int>why, offset
+
+    def appended(self, bytes batch, uint64_t offset):
+        assert producers_reserve(&self.producers, batch)
+        producers_appended(self.producers, batch, offset)
+
+    def save(self):
+        data = bytearray(producers_size(self.producers))
+        producers_save(self.producers, data)
+        return bytes(data)
+
+    def load(self, bytes data):
+        return producers_load(&self.producers, data, <uint64_t>len(data))
+
+    def __len__(self):
+        return self.producers.count if self.producers != NULL else 0
+
+
+MOST_PRODUCERS = PRODUCERS_MAX
