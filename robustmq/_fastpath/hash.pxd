@@ -8,6 +8,8 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef extern from "hash.h" nogil:
     uint64_t hash_mix(uint64_t a, uint64_t b)
+    uint64_t hash_step(uint64_t state)
+    uint64_t hash_pair(uint64_t a, uint64_t b)
     uint64_t hash_with(uint64_t seed, const uint8_t* p, uint64_t n)
 
 

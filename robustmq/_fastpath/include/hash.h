@@ -10,6 +10,10 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* The next state of a Weyl sequence, and the hash of a pair: (parent, part) -> child. */
+static inline uint64_t hash_step(uint64_t state) { return state + 0x9e3779b97f4a7c15ull; }
+static inline uint64_t hash_pair(uint64_t a, uint64_t b) { return hash_mix(a ^ 0x9e3779b97f4a7c15ull, b ^ 0xbf58476d1ce4e5b9ull); }
+
 static inline uint64_t hash_load(const uint8_t *p, uint64_t n) {   /* n <= 8 bytes, zero-extended */
     uint64_t v = 0;
     if (n >= 8) memcpy(&v, p, 8);

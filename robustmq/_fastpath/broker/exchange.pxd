@@ -1,0 +1,14 @@
+"""Python's handle of the exchange: who subscribes to what."""
+from robustmq._fastpath.broker.inflate cimport Inflater
+from robustmq._fastpath.broker.routes cimport Exchange as Core
+from robustmq._fastpath.broker.shared cimport Group
+
+
+cdef class Exchange:
+    cdef Core core
+    cdef readonly object topics
+    cdef Inflater inflater
+    cdef dict groups                # (group, filter) -> address of a Group
+
+    cdef void changed(self)
+    cdef Group* group_at(self, tuple key)

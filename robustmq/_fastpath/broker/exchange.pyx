@@ -1,0 +1,197 @@
+"""Subscriptions as the control plane changes them: see exchange.pxd and routes.pxd.
+
+A consumer is named by its address: the protocol's struct starts with a Consumer, and the protocol keeps it alive until
+after `unsubscribe`, or the last mail that `unsubscribe` may have left in its reactor's mailbox.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+from robustmq._fastpath.atomic cimport load_relaxed_u64, store_release_u64
+from robustmq._fastpath.broker.index cimport Sub, index_free, index_init, index_subscribe, index_unsubscribe
+from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
+from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Route, routes_close, routes_forget
+from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
+from robustmq._fastpath.broker.topic cimport Topic, Topics
+from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_synchronize
+from robustmq._fastpath.reactor.reactors cimport Reactors, reactors_count, reactors_mailbox
+from robustmq._fastpath.status cimport OK, QUOTA, Status
+
+SHARE = "$share/"
+
+
+class SubscribeError(Exception):
+    """A subscription that cannot be made; `status` is the data plane's (status.pxd)."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+cdef void forget(void* owner, Topic* topic) noexcept nogil:
+    """TopicTable.forget."""
+    routes_forget(owner, topic)
+    retained_forget(<Core*>owner, topic)
+
+
+def split_shared(str filter not None):
+    """(group, inner filter) of `$share/GROUP/FILTER`; ("", filter) of an ordinary one [MQTT-4.8.2-1]."""
+    if not filter.startswith(SHARE):
+        return "", filter
+    group, _, inner = filter[len(SHARE):].partition("/")
+    return group, inner
+
+
+cdef class Exchange:
+    """Who gets what, over one table of topics. `max_retained` bounds the topics with a retained message."""
+
+    def __cinit__(self, Topics topics not None, *, uint32_t max_retained=1_000_000):
+        memset(&self.core, 0, sizeof(Core))
+        self.topics = topics
+        self.core.topics = topics.table
+        self.core.version = 1
+        self.core.retained.most = max_retained
+        self.groups = {}
+        if not index_init(&self.core.index):
+            raise MemoryError("subscription index")
+        topics.table.owner = &self.core
+        topics.table.forget = forget
+        if retained_recover(&self.core) != OK:
+            raise MemoryError("retained messages")
+
+    def __dealloc__(self):
+        qsbr_collect()
+        if self.core.topics != NULL:
+            routes_close(&self.core)
+            self.core.topics.forget = NULL
+        for address in (self.groups or {}).values():
+            group_free(<Group*><uintptr_t>address)
+        index_free(&self.core.index)
+        free(self.core.retained.list)
+
+    def attach(self, Reactors reactors not None):
+        """Before the reactors start: where feeds run."""
+        cdef uint32_t i
+        self.core.reactor_count = reactors_count(reactors)
+        for i in range(self.core.reactor_count):
+            self.core.boxes[i] = reactors_mailbox(reactors, i)
+        self.inflater = Inflater()
+        self.inflater.begin(&self.core)
+
+    def close(self):
+        """After the reactors have stopped."""
+        if self.inflater is not None:
+            self.inflater.end()
+            self.inflater = None
+
+    def ptr(self):
+        """The address of the struct Exchange (routes.pxd), for the protocols."""
+        return <uintptr_t>&self.core
+
+    cdef void changed(self):
+        store_release_u64(&self.core.version, self.core.version + 1)
+        qsbr_collect()
+
+    cdef Group* group_at(self, tuple key):
+        address = self.groups.get(key)
+        return <Group*><uintptr_t>address if address is not None else NULL
+
+    def subscribe(self, uintptr_t consumer, str filter not None, *, uint8_t qos, bint no_local=False,
+                  bint retain_as_published=False, uint32_t identifier=0):
+        """Add or replace a subscription (the filter may be `$share/GROUP/FILTER`); True when it replaced one.
+
+        The filter is valid [MQTT-4.7.1-1 to -3]. SubscribeError: too many levels, too many groups, no memory.
+        """
+        cdef Sub sub
+        cdef Route route
+        cdef bint existed = False
+        cdef Group* group
+        cdef bytes raw
+        cdef Status status
+        name, inner = split_shared(filter)
+        raw = inner.encode()
+        memset(&sub, 0, sizeof(sub))
+        sub.consumer = <void*>consumer
+        sub.id = identifier
+        sub.qos = qos
+        sub.no_local = no_local
+        sub.retain_as_published = retain_as_published
+        if name:
+            group = self.group_at((name, inner))
+            if group == NULL:
+                if len(self.groups) >= SHARED_GROUPS_MAX:
+                    raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
+                group = group_new(&self.core, (<Consumer*>consumer).reactor)
+                if group == NULL:
+                    raise MemoryError("shared group")
+                self.groups[(name, inner)] = <uintptr_t>group
+            memset(&route, 0, sizeof(route))
+            route.consumer = <Consumer*>consumer
+            route.reactor = route.consumer.reactor
+            route.qos = qos
+            route.retain_as_published = retain_as_published
+            route.ids[0] = identifier
+            route.id_count = 1 if identifier else 0
+            if not group_join(group, &route, &existed):
+                raise SubscribeError(QUOTA, f"the shared group {name!r} has no room for another member")
+            sub.consumer = group
+            sub.group = 1
+            sub.id = 0
+            sub.no_local = 0
+            sub.qos = 2
+        replaced = existed
+        status = index_subscribe(&self.core.index, raw, <uint32_t>len(raw), &sub, &existed)
+        if status != OK:
+            raise SubscribeError(status, f"cannot subscribe to {filter!r} (status {status})")
+        self.changed()
+        return replaced if name else existed
+
+    def unsubscribe(self, uintptr_t consumer, str filter not None):
+        """Remove; False when there was no such subscription."""
+        cdef bytes raw
+        cdef uint32_t left = 0
+        cdef Group* group
+        cdef bint gone
+        name, inner = split_shared(filter)
+        raw = inner.encode()
+        if not name:
+            gone = index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), <void*>consumer)
+            self.changed()
+            return gone
+        group = self.group_at((name, inner))
+        if group == NULL or not group_leave(group, <Consumer*>consumer, &left):
+            return False
+        if left == 0:
+            index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), group)
+        self.changed()
+        # The group's reactor may be sending the leaver its share: after this, what it sent is in the mailbox.
+        with nogil:
+            qsbr_synchronize()
+        return True
+
+    def replay(self, uintptr_t consumer, str filter not None, uint8_t qos, uint32_t identifier=0,
+               bint retain_as_published=True):
+        """Send the consumer the retained messages that match, as far as it can take them; the rest as it can."""
+        cdef Route route
+        cdef bytes raw = filter.encode()
+        memset(&route, 0, sizeof(route))
+        route.consumer = <Consumer*>consumer
+        route.reactor = route.consumer.reactor
+        route.qos = qos
+        route.retain_as_published = retain_as_published
+        route.ids[0] = identifier
+        route.id_count = 1 if identifier else 0
+        if replay_start(&self.core, &route, raw, <uint32_t>len(raw)) != OK:
+            raise MemoryError("replay of retained messages")
+
+    def counters(self):
+        """What /metrics shows of the exchange; sums over reactors."""
+        cdef int i
+        sums = {"subscriptions": self.core.index.filters, "retained": self.core.retained.count,
+                "shared_groups": len(self.groups), "route_refreshes": self.core.refreshes,
+                "feed_runs": 0, "records_delivered": 0, "records_lost": 0, "batches_undecodable": 0}
+        for i in range(REACTORS_MAX):
+            sums["feed_runs"] += load_relaxed_u64(&self.core.counters[i].runs)
+            sums["records_delivered"] += load_relaxed_u64(&self.core.counters[i].records)
+            sums["records_lost"] += load_relaxed_u64(&self.core.counters[i].lost)
+            sums["batches_undecodable"] += load_relaxed_u64(&self.core.counters[i].undecodable)
+        return sums

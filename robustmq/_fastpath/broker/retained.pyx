@@ -1,0 +1,262 @@
+"""Retained messages: see retained.pxd."""
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_relaxed_u32, spin_lock, spin_unlock
+from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, batch_base_timestamp, batch_intact, record_next
+from robustmq._fastpath.block cimport Ref, block_data, block_new, ref_release, ref_retain
+from robustmq._fastpath.broker.mapping cimport filter_matches
+from robustmq._fastpath.broker.routes cimport RUN_FRAMES, RUN_RETAINED, Retained, Run
+from robustmq._fastpath.broker.topic cimport TOPIC_DELETED, topic_find, topic_mqtt_name, topic_name
+from robustmq._fastpath.cursor cimport Cursor, cursor_init, store_be32
+from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
+from robustmq._fastpath.status cimport MALFORMED, NO_MEMORY, OK, QUOTA
+from robustmq._fastpath.stores.journal cimport FROM_MQTT
+from robustmq._fastpath.stores.partition cimport DURABLE_DISK, DURABLE_MEMORY, Appended
+from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
+
+
+cdef Block* copy_of(const uint8_t* batch, const uint8_t* record, uint64_t size) noexcept nogil:
+    """A batch of one record, in a block of its own size class."""
+    cdef Block* block = block_new(<uint32_t>(BATCH_HEADER + size))
+    if block != NULL:
+        memcpy(block_data(block), batch, BATCH_HEADER)
+        memcpy(block_data(block) + BATCH_HEADER, record, size)
+        store_be32(block_data(block) + 8, <uint32_t>(BATCH_HEADER + size - 12))
+        store_be32(block_data(block) + 23, 0)
+        store_be32(block_data(block) + 57, 1)
+        block.len = <uint32_t>(BATCH_HEADER + size)
+    return block
+
+
+cdef Block* cut_record(const uint8_t* batch, uint64_t n, uint32_t number) noexcept nogil:
+    cdef Cursor c
+    cdef RecordView record
+    cursor_init(&c, batch + BATCH_HEADER, n - BATCH_HEADER)
+    while record_next(&c, &record):
+        if number == 0:
+            return copy_of(batch, record.start, <uint64_t>(c.p - record.start))
+        number -= 1
+    return NULL
+
+
+cdef Status list_add(Retained* store, Topic* topic) noexcept nogil:
+    cdef Topic** wider
+    if store.count == store.most:
+        return QUOTA
+    if store.count == store.cap:
+        wider = <Topic**>realloc(store.list, (store.cap * 2 + 64) * sizeof(Topic*))
+        if wider == NULL:
+            return NO_MEMORY
+        store.list = wider
+        store.cap = store.cap * 2 + 64
+    topic.retained_at = store.count
+    store.list[store.count] = topic
+    store.count += 1
+    return OK
+
+
+cdef void list_remove(Retained* store, Topic* topic) noexcept nogil:
+    store.count -= 1
+    store.list[topic.retained_at] = store.list[store.count]
+    store.list[topic.retained_at].retained_at = topic.retained_at
+
+
+cdef Status swap(Exchange* exchange, Topic* topic, Block* block) noexcept nogil:
+    """Under no lock; takes over `block` (NULL: clear), also when it fails."""
+    cdef Retained* store = &exchange.retained
+    cdef Block* old
+    cdef Status status = OK
+    spin_lock(&store.lock)
+    old = topic.retained
+    if load_acquire_u32(&topic.flags) & TOPIC_DELETED:
+        old = block
+    elif block == NULL:
+        if old != NULL:
+            list_remove(store, topic)
+        topic.retained = NULL
+    else:
+        if old == NULL:
+            status = list_add(store, topic)
+        if status == OK:
+            topic.retained = block
+        else:
+            old = block
+    spin_unlock(&store.lock)
+    if old != NULL:
+        ref_release(&old.ref)
+    return status
+
+
+cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch, uint64_t n, uint32_t record,
+                         bint clears, uint64_t* durable_at) noexcept nogil:
+    cdef Block* block = NULL
+    cdef Appended stored
+    cdef Status status
+    cdef uint32_t durability = topic.partitions[0].durability
+    durable_at[0] = 0
+    if not clears:
+        block = cut_record(batch, n, record)
+        if block == NULL:
+            return NO_MEMORY
+        ref_retain(&block.ref)
+    elif topic.retained == NULL:
+        return OK
+    status = swap(exchange, topic, block)
+    if status == OK and durability != DURABLE_MEMORY:
+        stored.durable_at = 0
+        status = log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len,
+                               block_data(block) if block != NULL else NULL,
+                               <int64_t>block.len if block != NULL else -1, &stored)
+        durable_at[0] = stored.durable_at if durability == DURABLE_DISK else 0
+    if block != NULL:
+        ref_release(&block.ref)
+    return status
+
+
+cdef void retained_forget(Exchange* exchange, Topic* topic) noexcept nogil:
+    cdef Retained* store = &exchange.retained
+    cdef Appended stored
+    cdef Block* old
+    spin_lock(&store.lock)
+    old = topic.retained
+    if old != NULL:
+        list_remove(store, topic)
+        topic.retained = NULL
+    spin_unlock(&store.lock)
+    if old != NULL:
+        ref_release(&old.ref)
+        log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len, NULL, -1, &stored)
+
+
+cdef Status recover_one(void* context, const uint8_t* key, uint32_t key_len, const uint8_t* value,
+                        uint64_t n) noexcept nogil:
+    cdef Exchange* exchange = <Exchange*>context
+    cdef Topic* topic = topic_find(exchange.topics, key, key_len)
+    cdef Block* block
+    if topic == NULL or n <= BATCH_HEADER or n > 0x7FFFFFFF:
+        return OK                       # its topic is gone
+    block = block_new(<uint32_t>n)
+    if block == NULL:
+        return NO_MEMORY
+    memcpy(block_data(block), value, n)
+    block.len = <uint32_t>n
+    return swap(exchange, topic, block)
+
+
+cdef Status retained_recover(Exchange* exchange) noexcept nogil:
+    return log_state_scan(exchange.topics.log, STATE_RETAINED, recover_one, exchange)
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+cdef inline uint8_t* filter_of(Replay* replay) noexcept nogil:
+    return <uint8_t*>replay + sizeof(Replay)
+
+
+cdef Status replay_start(Exchange* exchange, const Route* route, const uint8_t* filter, uint32_t n) noexcept nogil:
+    cdef Replay* replay = <Replay*>calloc(1, sizeof(Replay) + n)
+    if replay == NULL:
+        return NO_MEMORY
+    mail_init(&replay.mail, replay_run)
+    replay.exchange = exchange
+    replay.route = route[0]
+    replay.filter_len = n
+    memcpy(filter_of(replay), filter, n)
+    mailbox_post(exchange.boxes[route.consumer.reactor], &replay.mail)
+    return OK
+
+
+cdef Topic* next_match(Replay* replay, Block** block, uint32_t* looked) noexcept nogil:
+    """The next retained message that matches, with a reference; NULL when the turn or the list is over."""
+    cdef Retained* store = &replay.exchange.retained
+    cdef Topic* topic = NULL
+    cdef Topic* found = NULL
+    spin_lock(&store.lock)
+    if not replay.begun:
+        replay.begun = 1
+        replay.at = store.count
+    replay.at = min(replay.at, store.count)
+    while replay.at > 0 and looked[0] < WALK:
+        replay.at -= 1
+        looked[0] += 1
+        topic = store.list[replay.at]
+        if filter_matches(filter_of(replay), replay.filter_len, topic_mqtt_name(topic), topic.mqtt_len):
+            found = topic
+            block[0] = topic.retained
+            ref_retain(&block[0].ref)
+            break
+    spin_unlock(&store.lock)
+    return found
+
+
+cdef void replay_one(Replay* replay, Topic* topic, Block* block, int64_t now_ns) noexcept nogil:
+    cdef Run run
+    cdef int i
+    memset(&run, 0, sizeof(run))
+    run.topic = topic
+    run.partition = topic.partitions[0]
+    run.batch = block_data(block)
+    run.n = block.len
+    run.count = 1
+    run.flags = FROM_MQTT | RUN_RETAINED
+    run.ref = &block.ref
+    run.base_timestamp_ms = batch_base_timestamp(run.batch)
+    replay.route.consumer.deliver(replay.route.consumer, &replay.route, &run, now_ns)
+    for i in range(RUN_FRAMES):
+        if run.frames[i] != NULL:
+            ref_release(&run.frames[i].ref)
+
+
+cdef void replay_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    """A turn: until the consumer is busy, WALK topics are looked at, or the list is over."""
+    cdef Replay* replay = <Replay*>mail
+    cdef Consumer* consumer = replay.route.consumer
+    cdef uint32_t looked = 0
+    cdef Block* block = NULL
+    cdef Topic* topic
+    if consumer == NULL:
+        free(replay)
+        return
+    if not replay.linked:
+        replay.linked = 1
+        replay.next = consumer.replays
+        consumer.replays = replay
+    while not load_relaxed_u32(&consumer.busy):
+        topic = next_match(replay, &block, &looked)
+        if topic != NULL:
+            replay_one(replay, topic, block, now_ns)
+            ref_release(&block.ref)
+        elif replay.at == 0:
+            unlink_replay(consumer, replay)
+            free(replay)
+            return
+        if looked >= WALK:
+            mailbox_post(replay.exchange.boxes[consumer.reactor], &replay.mail)
+            return
+    # Busy: replay_resume posts it again.
+
+
+cdef void unlink_replay(Consumer* consumer, Replay* replay) noexcept nogil:
+    cdef Replay** at = &consumer.replays
+    while at[0] != NULL and at[0] != replay:
+        at = &at[0].next
+    if at[0] == replay:
+        at[0] = replay.next
+
+
+cdef void replay_resume(Consumer* consumer) noexcept nogil:
+    cdef Replay* replay = consumer.replays
+    while replay != NULL:
+        mailbox_post(replay.exchange.boxes[consumer.reactor], &replay.mail)
+        replay = replay.next
+
+
+cdef void replay_cancel(Consumer* consumer) noexcept nogil:
+    """Their mail may be queued: each is freed when it runs."""
+    cdef Replay* replay
+    while consumer.replays != NULL:
+        replay = consumer.replays
+        consumer.replays = replay.next
+        replay.route.consumer = NULL
+        mailbox_post(replay.exchange.boxes[consumer.reactor], &replay.mail)

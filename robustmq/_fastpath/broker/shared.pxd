@@ -1,0 +1,46 @@
+"""Shared subscriptions (MQTT 5, 4.8.2): a group takes turns, each record goes to exactly one member.
+
+A group is a Consumer in the index. Its deliver() runs on its home reactor, which alone takes turns; a member elsewhere
+gets its share by mail. A member that is busy is skipped while another is not. What a member leaves unacknowledged comes
+back through `shared_return` and goes to another.
+
+    run of 6 records, members A (busy), B, C   ->   B: 0 2 4   C: 1 3 5
+
+Concurrency: the member list is replaced by the control plane (release) and retired; `turn` belongs to the home reactor. A
+group lives as long as its exchange, so that sessions may keep pointers to it; SHARED_GROUPS_MAX bounds them.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+from robustmq._fastpath.broker.routes cimport Consumer, Exchange, Route, Run
+from robustmq._fastpath.mailbox cimport Mail
+
+
+cdef enum:
+    SHARED_GROUPS_MAX = 65536
+    MEMBERS_MAX = 4096
+
+
+cdef struct Members:
+    uint32_t count
+    uint32_t reserved
+    # Route[count] follows: each member with its own options
+
+
+cdef struct Group:
+    Consumer consumer               # first: the Consumer is the Group
+    Exchange* exchange
+    Members* members                # release by the control plane
+    uint32_t turn                   # home reactor
+
+
+cdef Group* group_new(Exchange* exchange, uint32_t reactor) noexcept nogil
+cdef void group_free(Group* group) noexcept nogil
+
+# Add, or replace the options of, a member. False: memory is out or the group is full. Control plane.
+cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil
+
+# False: it was no member. *left = members that stay.
+cdef bint group_leave(Group* group, Consumer* member, uint32_t* left) noexcept nogil
+
+# A member gives back records that it was sent and did not acknowledge: `run` holds them (any batch). On any reactor; takes
+# its own reference. `group` is Route.group.
+cdef void shared_return(void* group, const Run* run) noexcept nogil

@@ -1,0 +1,211 @@
+"""Shared subscriptions: see shared.pxd."""
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport load_acquire_ptr, load_relaxed_u32, store_release_ptr, store_release_u32
+from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
+from robustmq._fastpath.broker.routes cimport RUN_FRAMES
+from robustmq._fastpath.cursor cimport Cursor, cursor_init
+from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
+from robustmq._fastpath.qsbr cimport qsbr_retire
+
+
+cdef struct Share:                      # some records on their way to a member of another reactor, or back to the group
+    Mail mail
+    Route route
+    Run run
+
+
+cdef inline Route* routes(Members* members) noexcept nogil:
+    return <Route*>(<char*>members + sizeof(Members))
+
+
+cdef Group* group_new(Exchange* exchange, uint32_t reactor) noexcept nogil:
+    cdef Group* group = <Group*>calloc(1, sizeof(Group))
+    if group != NULL:
+        group.exchange = exchange
+        group.consumer.reactor = reactor
+        group.consumer.deliver = group_deliver
+    return group
+
+
+cdef void group_free(Group* group) noexcept nogil:
+    free(group.members)
+    free(group)
+
+
+cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil:
+    cdef Members* old = group.members
+    cdef uint32_t count = old.count if old != NULL else 0
+    cdef uint32_t i, at = count
+    cdef Members* members
+    for i in range(count):
+        if routes(old)[i].consumer == member.consumer:
+            at = i
+    existed[0] = at < count
+    if at == MEMBERS_MAX:
+        return False
+    members = <Members*>malloc(sizeof(Members) + (count + 1) * sizeof(Route))
+    if members == NULL:
+        return False
+    if count:
+        memcpy(routes(members), routes(old), count * sizeof(Route))
+    routes(members)[at] = member[0]
+    routes(members)[at].group = group
+    members.count = count if existed[0] else count + 1
+    store_release_ptr(&group.members, members)
+    if old != NULL:
+        qsbr_retire(old, free)
+    return True
+
+
+cdef bint group_leave(Group* group, Consumer* member, uint32_t* left) noexcept nogil:
+    cdef Members* old = group.members
+    cdef Members* members
+    cdef uint32_t i
+    left[0] = old.count if old != NULL else 0
+    for i in range(left[0]):
+        if routes(old)[i].consumer == member:
+            break
+    else:
+        return False
+    members = <Members*>malloc(sizeof(Members) + old.count * sizeof(Route))
+    if members == NULL:                 # it must go all the same: its session is about to be freed
+        routes(old)[i] = routes(old)[old.count - 1]
+        store_release_u32(&old.count, old.count - 1)
+        left[0] = old.count
+        return True
+    memcpy(routes(members), routes(old), i * sizeof(Route))
+    memcpy(routes(members) + i, routes(old) + i + 1, (old.count - i - 1) * sizeof(Route))
+    members.count = left[0] = old.count - 1
+    store_release_ptr(&group.members, members)
+    qsbr_retire(old, free)
+    return True
+
+
+cdef uint32_t next_member(Group* group, Members* members) noexcept nogil:
+    """The next one that is not busy; the next one at all when all are."""
+    cdef uint32_t i, at
+    for i in range(members.count):
+        at = (group.turn + i) % members.count
+        if not load_relaxed_u32(&routes(members)[at].consumer.busy):
+            group.turn = at + 1
+            return at
+    at = group.turn % members.count
+    group.turn = at + 1
+    return at
+
+
+cdef void run_share(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    """On the member's reactor, or for what comes back on the group's."""
+    cdef Share* share = <Share*>mail
+    share.route.consumer.deliver(share.route.consumer, &share.route, &share.run, now_ns)
+    release_frames(&share.run)
+    ref_release(share.run.ref)
+    free(share)
+
+
+cdef void release_frames(Run* run) noexcept nogil:
+    cdef int i
+    for i in range(RUN_FRAMES):
+        if run.frames[i] != NULL:
+            ref_release(&run.frames[i].ref)
+            run.frames[i] = NULL
+
+
+cdef void send_share(Group* group, const Route* route, const Run* run) noexcept nogil:
+    """By mail, with a reference of its own; without the shared frames, which belong to the run's owner."""
+    cdef Share* share = <Share*>malloc(sizeof(Share))
+    if share == NULL:
+        return
+    mail_init(&share.mail, run_share)
+    share.route = route[0]
+    share.run = run[0]
+    memset(share.run.frames, 0, sizeof(share.run.frames))
+    memset(share.run.frames_info, 0, sizeof(share.run.frames_info))
+    ref_retain(run.ref)
+    mailbox_post(group.exchange.boxes[route.consumer.reactor], &share.mail)
+
+
+cdef void give(Group* group, const Route* route, Run* run, int64_t now_ns) noexcept nogil:
+    if route.consumer.reactor == group.consumer.reactor:
+        route.consumer.deliver(route.consumer, route, run, now_ns)
+    else:
+        send_share(group, route, run)
+
+
+cdef Block* copy_records(const Run* run, const uint32_t* owner, uint32_t member, uint32_t* count) noexcept nogil:
+    """A batch of the records that belong to one member; NULL when there are none (or memory is out)."""
+    cdef Block* block
+    cdef Cursor c
+    cdef RecordView record
+    cdef uint32_t i, size = 0
+    cdef uint8_t* to
+    count[0] = 0
+    for i in range(run.count):
+        count[0] += owner[i] == member
+    if count[0] == 0:
+        return NULL
+    block = block_new(<uint32_t>run.n)
+    if block == NULL:
+        return NULL
+    to = block_data(block)
+    memcpy(to, run.batch, BATCH_HEADER)
+    to += BATCH_HEADER
+    cursor_init(&c, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
+    i = 0
+    while i < run.count and record_next(&c, &record):
+        if owner[i] == member:
+            size = <uint32_t>(c.p - record.start)
+            memcpy(to, record.start, size)
+            to += size
+        i += 1
+    block.len = <uint32_t>(to - block_data(block))
+    return block
+
+
+cdef void deal(Group* group, Members* members, const Run* whole, int64_t now_ns) noexcept nogil:
+    """Several records to several members: a batch for each."""
+    cdef uint32_t* owner = <uint32_t*>malloc(whole.count * sizeof(uint32_t))
+    cdef uint32_t i, count
+    cdef Block* block
+    cdef Run run
+    if owner == NULL:
+        return
+    for i in range(whole.count):
+        owner[i] = next_member(group, members)
+    for i in range(members.count):
+        block = copy_records(whole, owner, i, &count)
+        if block == NULL:
+            continue
+        run = whole[0]
+        memset(run.frames, 0, sizeof(run.frames))
+        memset(run.frames_info, 0, sizeof(run.frames_info))
+        run.batch = block_data(block)
+        run.n = block.len
+        run.count = count
+        run.ref = &block.ref
+        give(group, &routes(members)[i], &run, now_ns)
+        release_frames(&run)
+        ref_release(&block.ref)
+    free(owner)
+
+
+cdef void group_deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil:
+    cdef Group* group = <Group*>self
+    cdef Members* members = <Members*>load_acquire_ptr(&group.members)
+    if members == NULL or members.count == 0:
+        return
+    if run.count == 1 or members.count == 1:
+        give(group, &routes(members)[next_member(group, members)], run, now_ns)
+    else:
+        deal(group, members, run, now_ns)
+
+
+cdef void shared_return(void* group, const Run* run) noexcept nogil:
+    cdef Route back
+    memset(&back, 0, sizeof(back))
+    back.consumer = &(<Group*>group).consumer
+    back.reactor = back.consumer.reactor
+    send_share(<Group*>group, &back, run)
