@@ -4,7 +4,6 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from robustmq._fastpath.broker.names import to_kafka, to_mqtt
 
 LEGAL = re.compile(r"[A-Za-z0-9._-]{1,249}")

@@ -1,4 +1,4 @@
-"""The five codecs of a record batch (attributes bits 0-2), off the hot path: to look inside, or for who cannot read them."""
+"""The five codecs of a record batch (attributes bits 0-2), off the hot path."""
 from __future__ import annotations
 
 import struct

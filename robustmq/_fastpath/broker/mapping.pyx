@@ -35,22 +35,25 @@ cdef Slice mapping_key(const Mapping* mapping, const uint8_t* topic, uint32_t n,
     key.p = NULL
     key.n = 0
     if mapping.key == KEY_TOPIC:
-        key.p, key.n = topic, n
+        key.p = topic
+        key.n = n
     elif mapping.key == KEY_CLIENT_ID:
-        key.p, key.n = client_id, client_id_len
+        key.p = client_id
+        key.n = client_id_len
     elif mapping.key == KEY_LEVEL:
         while level < mapping.level and at < n:
             at = level_end(topic, n, at) + 1
             level += 1
         if level == mapping.level and at <= n:
-            key.p, key.n = topic + at, level_end(topic, n, at) - at
+            key.p = topic + at
+        key.n = level_end(topic, n, at) - at
     return key
 
 
 cdef uint32_t murmur2(const uint8_t* p, uint32_t n) noexcept nogil:
     """Kafka's org.apache.kafka.common.utils.Utils.murmur2: Austin Appleby's MurmurHash2 with its own seed."""
     cdef uint32_t m = 0x5BD1E995
-    cdef uint32_t h = 0x9747B28C ^ n
+    cdef uint32_t h = 0x9747B28CU ^ n
     cdef uint32_t k
     while n >= 4:
         k = p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24

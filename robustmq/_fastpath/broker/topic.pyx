@@ -242,7 +242,9 @@ cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, 
             mapping = &table.mappings[i]
             break
     if mapping != NULL:
-        at, size, count = mapping.target, <int32_t>mapping.target_len, mapping.partitions
+        at = &mapping.target[0]
+        size = <int32_t>mapping.target_len
+        count = mapping.partitions
     else:
         size = name_to_kafka(topic, n, name)
         if size < 0:
@@ -257,11 +259,13 @@ cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, 
     count = load_acquire_u32(&result[0].partition_count)
     number[0] = 0
     if count > 1:
-        key.p, key.n = client_id, client_id_len
+        key.p = client_id
+        key.n = client_id_len
         if mapping != NULL:
             key = mapping_key(mapping, topic, n, client_id, client_id_len)
             if key.p == NULL:
-                key.p, key.n = topic, n
+                key.p = topic
+                key.n = n
         number[0] = partition_of_key(key.p, key.n, count)
     return status
 
