@@ -1,0 +1,142 @@
+"""The command line of `robustmq-bench`."""
+from __future__ import annotations
+
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+DESCRIPTION = """\
+Load for MQTT and Kafka brokers, with honest latencies.
+
+  robustmq-bench mqtt pubsub --batch 50                       as fast as it goes, 50 messages a write
+  robustmq-bench mqtt pubsub --rate 1000 --spin --seconds 30  latency at 1,000 messages a second
+  robustmq-bench mqtt pubsub --subscribers 50                 a fan-out
+  robustmq-bench mqtt pub --qos 1 --window 1000 --batch 50    acknowledged messages
+  robustmq-bench kafka produce --partitions 4 --clients 4     16 KiB batches, acks=all
+  robustmq-bench kafka end-to-end --rate 10000                from producer to consumer
+  robustmq-bench relay --batch 50                             what the kernel alone can do
+  robustmq-bench compare                                      this broker and every peer found, a table of ratios
+"""
+EPILOG = """\
+A rated load (--rate) charges a message from the time at which it was meant to be sent, so a broker that stalls pays for
+all that it held up. Without a rate, a message is charged from its write. The first 8 bytes of a payload carry that
+time: latencies are right when publisher and subscriber are on one machine.
+"""
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """An integer of at least 0."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def amount(text: str) -> float:
+    """A number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e12:
+        raise ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def duration(text: str) -> float:
+    """Seconds, more than 0."""
+    value = amount(text)
+    if not value:
+        raise ArgumentTypeError("a run of 0 seconds measures nothing")
+    return value
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+Adder = Callable[..., Action]
+
+
+def shared() -> ArgumentParser:
+    """Options of every command."""
+    parser = ArgumentParser(add_help=False)
+    add = parser.add_argument
+    add("--seconds", type=duration, default=5.0, help="measured time (default 5)")
+    add("--warmup", type=amount, default=1.0, help="seconds before it that are not counted (default 1)")
+    add("--json", type=Path, metavar="FILE", help="write everything as JSON, - for standard output")
+    add("--plot", type=Path, metavar="FILE", help="write a picture (PNG, SVG, PDF); needs matplotlib")
+    add("--core", type=natural, help="keep this process on one core")
+    return parser
+
+
+def rated(add: Adder) -> None:
+    """Options of a load that sends."""
+    add("--payload", type=natural, default=100, help="bytes of a message (default 100)")
+    add("--rate", type=amount, default=0.0, help="messages a second, all senders together (default: all that goes)")
+    add("--spin", action="store_true", help="never sleep while waiting: for latencies, with a core to spare")
+
+
+def mqtt_options(parser: ArgumentParser, action: str) -> None:
+    """mqtt pub, sub, pubsub."""
+    add = parser.add_argument
+    rated(add)
+    add("--address", type=address, default=("127.0.0.1", 1883), help="HOST:PORT (default 127.0.0.1:1883)")
+    if action == "pubsub":
+        add("--publishers", type=positive, default=1)
+        add("--subscribers", type=positive, default=1)
+    else:
+        add("--clients", type=positive, default=1, help="connections (default 1)")
+    add("--topics", type=positive, default=1,
+        help="publisher and subscriber i use topic i modulo this; with more topics than clients, each uses several")
+    add("--qos", type=int, choices=(0, 1, 2), default=0)
+    add("--batch", type=positive, default=1, help="messages per write (default 1)")
+    add("--window", type=natural, default=1000,
+        help="messages that a publisher has outstanding: unacknowledged (QoS 1, 2), and undelivered when this run "
+             "subscribes too and has no rate (default 1000; 0 with QoS 0: no bound)")
+    add("--mqtt-version", type=int, choices=(4, 5), default=4, help="4 is 3.1.1 (default)")
+    add("--prefix", default="bench", help="first level of the topics (default bench)")
+
+
+def ceiling_options(parser: ArgumentParser, command: str) -> None:
+    """echo, relay."""
+    add = parser.add_argument
+    rated(add)
+    add("--publishers", type=positive, default=1)
+    if command == "relay":
+        add("--subscribers", type=positive, default=1, help="a multiple of the publishers: each feeds its share")
+    add("--batch", type=positive, default=1, help="messages per write (default 1)")
+    add("--window", type=natural, default=1000, help="messages that a publisher has outstanding (default 1000)")
+
+
+def parser() -> ArgumentParser:
+    """All commands."""
+    top = ArgumentParser("robustmq-bench", description=DESCRIPTION, epilog=EPILOG,
+                         formatter_class=RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = shared()
+    actions = commands.add_parser("mqtt", help="publish, subscribe, or both").add_subparsers(dest="action",
+                                                                                          required=True)
+    for action, text in (("pub", "publish; counts writes, or acknowledgements (QoS 1, 2)"),
+                         ("sub", "subscribe; counts what others publish"),
+                         ("pubsub", "both; counts deliveries")):
+        mqtt_options(actions.add_parser(action, help=text, description=text, parents=[common]), action)
+    for command, text in (("echo", "round trips through an epoll echo server"),
+                          ("relay", "MQTT frames through a relay that parses nothing")):
+        ceiling_options(commands.add_parser(command, help=text, description=text, parents=[common]), command)
+    return top
+
+
+def parse(argv: Sequence[str]) -> Namespace:
+    """The arguments; exits with status 2 and a sentence when they are wrong."""
+    return parser().parse_args(argv)

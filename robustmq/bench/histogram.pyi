@@ -1,0 +1,9 @@
+"""Types of histogram.pyx."""
+
+class Histogram:
+    total: int
+    max: int
+    mean: float
+    def record(self, ns: int) -> None: ...
+    def percentile(self, percent: float) -> int: ...
+    def curve(self) -> list[tuple[int, float]]: ...

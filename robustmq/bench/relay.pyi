@@ -1,0 +1,3 @@
+"""Types of relay.pyx."""
+
+def serve(inputs_listener: int, outputs_listener: int, inputs: int, outputs: int) -> None: ...
