@@ -12,9 +12,13 @@ from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, r
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Route, routes_close, routes_forget
 from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
 from robustmq._fastpath.broker.topic cimport Topic, Topics
+from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_synchronize
-from robustmq._fastpath.reactor.reactors cimport Reactors, reactors_count, reactors_mailbox
-from robustmq._fastpath.status cimport OK, QUOTA, Status
+from robustmq._fastpath.reactor.core cimport SYNC_FAILED
+from robustmq._fastpath.reactor.reactors cimport Reactors, reactors_await_from, reactors_count, reactors_mailbox
+from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
+from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
+from robustmq._fastpath.stores.log cimport Log, log_wal
 
 SHARE = "$share/"
 
@@ -31,6 +35,17 @@ cdef void forget(void* owner, Topic* topic) noexcept nogil:
     """TopicTable.forget."""
     routes_forget(owner, topic)
     retained_forget(<Core*>owner, topic)
+
+
+cdef uint64_t durable(void* journal) noexcept nogil:
+    """Up to where acknowledgements may go out; SYNC_FAILED once that will never move again."""
+    if journal_health(<Journal*>journal) == STORE_FAILED:
+        return SYNC_FAILED
+    return journal_durable(<Journal*>journal)
+
+
+cdef void want(void* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil:
+    journal_want_sync(<Journal*>journal, position, box, mail)
 
 
 def split_shared(str filter not None):
@@ -68,9 +83,11 @@ cdef class Exchange:
         index_free(&self.core.index)
         free(self.core.retained.list)
 
-    def attach(self, Reactors reactors not None):
-        """Before the reactors start: where feeds run."""
+    def attach(self, Reactors reactors not None, Log log not None):
+        """Before the reactors start: where feeds run, and whose durability acknowledgements wait for."""
         cdef uint32_t i
+        if log_wal(log.core) != NULL:
+            reactors_await_from(reactors, durable, want, log_wal(log.core))
         self.core.reactor_count = reactors_count(reactors)
         for i in range(self.core.reactor_count):
             self.core.boxes[i] = reactors_mailbox(reactors, i)
