@@ -8,8 +8,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
 from robustmq._fastpath.link cimport Host, Link, ProtocolHandle
-from robustmq._fastpath.mailbox cimport Mailbox, mailbox_close, mailbox_init, mailbox_run
+from robustmq._fastpath.mailbox cimport Mailbox, mailbox_run
 from robustmq._fastpath.out cimport out_clear, out_init, out_take
+from robustmq._fastpath.reactor.reactors cimport Reactors, reactors_mailbox
 from robustmq._fastpath.status cimport Status
 
 
@@ -19,22 +20,23 @@ cdef struct HostData:
 
 
 cdef class TestReactor:
-    """The mailbox of a reactor that runs when the test says so."""
-    cdef Mailbox box
+    """The mailbox of the first of `reactors` (never started), which runs when the test says so."""
+    cdef Mailbox* box
+    cdef Reactors reactors
 
-    def __cinit__(self):
-        if mailbox_init(&self.box, NULL) != 0:
-            raise OSError("no mailbox")
+    def __init__(self, Reactors reactors):
+        self.reactors = reactors
+        self.box = reactors_mailbox(reactors, 0)
 
     def run(self, int64_t now_ns=0):
-        """Deliver the mail; how many."""
-        cdef uint32_t n
-        with nogil:
-            n = mailbox_run(&self.box, 1000, now_ns)
-        return n
-
-    def __dealloc__(self):
-        mailbox_close(&self.box)
+        """Deliver all mail; how many."""
+        cdef uint32_t n = 1
+        cdef uint32_t all = 0
+        while n:
+            with nogil:
+                n = mailbox_run(self.box, 1000, now_ns)
+            all += n
+        return all
 
 
 cdef class TestLink:
@@ -59,7 +61,7 @@ cdef class TestLink:
         self.closed = None
         self.pending = b""
         self.data.owner = <void*>self
-        self.data.box = &reactor.box
+        self.data.box = reactor.box
         self.link.id = id
         self.link.protocol = protocol.table
         self.link.host = &HOST

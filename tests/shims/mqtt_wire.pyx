@@ -4,7 +4,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from robustmq._fastpath.protocols.mqtt.wire cimport (
     Ack, Bytes, Disconnect, PacketType, Publish, decode_ack, decode_disconnect, decode_publish, next_user_property,
-    put_ack, read_header, reason_of, valid_topic_name, valid_utf8,
+    ack_reason_of, put_ack, read_header, reason_of, valid_topic_name, valid_utf8,
 )
 from robustmq._fastpath.status cimport Status
 
@@ -72,3 +72,7 @@ def ack(int packet, int packet_id, int reason, int version):
 
 def reason(int status):
     return reason_of(<Status>status)
+
+
+def ack_reason(int status):
+    return ack_reason_of(<Status>status)

@@ -57,7 +57,7 @@ class Fakes:
     def unsubscribe(self, consumer: int, filter: str) -> None:
         self.calls.append(("unsubscribe", consumer, filter))
 
-    def replay(self, consumer: int, filter: str, qos: int, identifier: int, link_id: int) -> None:
+    def replay(self, consumer: int, filter: str, qos: int, identifier: int) -> None:
         self.calls.append(("replay", consumer, filter))
 
 

@@ -3,6 +3,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy
 from robustmq._fastpath.batch cimport BatchBuilder, builder_add, builder_begin, builder_finish, builder_free, builder_init
+from robustmq._fastpath.broker.mapping cimport Slice, mapping_key
+from robustmq._fastpath.broker.retained cimport retained_set
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, routes_notify, routes_refresh
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags, topic_epoch, topic_for_mqtt, topic_mqtt_name
 from robustmq._fastpath.link cimport Link
@@ -16,7 +18,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport (
     AliasIn, Dropped, session_client_id, session_goodbye,
 )
 from robustmq._fastpath.protocols.mqtt.wire cimport (
-    Bytes, PacketType, Publish, Reason, Version, decode_publish, put_ack, read_header, reason_of, valid_topic_name,
+    Bytes, PacketType, Publish, Reason, Version, ack_reason_of, decode_publish, put_ack, read_header, valid_topic_name,
 )
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport EntryFlags, journal_durable
@@ -34,6 +36,7 @@ cdef struct Slab:               # the batch of one partition
     Partition* partition
     BatchBuilder builder
     Appended appended
+    uint32_t n                  # bytes of the finished batch
     Status status
 
 
@@ -187,11 +190,12 @@ cdef Status slab_for(Collector* collector, Topic* topic, uint32_t number, uint32
     return Status.OK
 
 
-cdef Status collect_one(Collector* collector, const Publish* view, Topic* topic, uint32_t number,
-                        uint32_t* index) noexcept nogil:
+cdef Status collect_one(Collector* collector, const Publish* view, const Bytes* client_id, Topic* topic,
+                        uint32_t number, uint32_t* index) noexcept nogil:
     """Put the message into its partition's batch. QUOTA, TOO_LARGE: flush, then it has room if it ever has."""
     cdef Headers* headers = &collector.headers
     cdef bint folded = topic.flags & TopicFlags.TOPIC_FOLDED
+    cdef Slice key
     cdef Status status = slab_for(collector, topic, number, index)
     if status != Status.OK:
         return status
@@ -201,6 +205,10 @@ cdef Status collect_one(Collector* collector, const Publish* view, Topic* topic,
     if view.qos or view.retain or view.properties.n or folded:
         if not headers_write(headers, view, &view.topic if folded else NULL):
             return Status.NO_MEMORY
+    if folded:
+        key = mapping_key(topic.mapping, view.topic.data, view.topic.n, client_id.data, client_id.n)
+        headers.key.data = key.p                                        # the rule's, and with it the partition
+        headers.key.n = key.n
     return builder_add(&collector.slabs[index[0]].builder, collector.wall, headers.key.data,
                        <int32_t>headers.key.n if headers.key.data != NULL else -1, view.payload.data,
                        <int32_t>view.payload.n, headers.data, headers.len, headers.count)
@@ -209,11 +217,15 @@ cdef Status collect_one(Collector* collector, const Publish* view, Topic* topic,
 cdef Status collect(Session* session, Collector* collector, const Publish* view, Topic* topic, uint32_t number,
                     uint32_t* index, int64_t now_ns) noexcept nogil:
     """The same; a full collector or batch is flushed first."""
-    cdef Status status = collect_one(collector, view, topic, number, index)
+    cdef Bytes client_id
+    cdef Status status
+    client_id.data = session_client_id(session)
+    client_id.n = session.client_id_len
+    status = collect_one(collector, view, &client_id, topic, number, index)
     if status != Status.QUOTA and status != Status.TOO_LARGE:
         return status
     status = inbound_flush(session, collector, now_ns)
-    return collect_one(collector, view, topic, number, index) if status == Status.OK else status
+    return collect_one(collector, view, &client_id, topic, number, index) if status == Status.OK else status
 
 
 cdef Status refuse(Session* session, Collector* collector, const Publish* view, Status why) noexcept nogil:
@@ -225,7 +237,7 @@ cdef Status refuse(Session* session, Collector* collector, const Publish* view, 
         return why
     session.unacked_in += 1
     if not owe(collector, view.packet_id, PacketType.PUBACK if view.qos == 1 else PacketType.PUBREC, NO_SLAB,
-               reason_of(why)):
+               ack_reason_of(why)):
         return Status.NO_MEMORY
     return Status.OK
 
@@ -293,32 +305,42 @@ cdef void append_all(Core* core, Collector* collector, uint64_t origin) noexcept
     """Each partition's batch into the log, its subscribers told. A slab's `status` says what became of it."""
     cdef Slab* slab
     cdef uint32_t i
-    cdef uint32_t n
+    cdef uint32_t count
     for i in range(collector.used):
         slab = &collector.slabs[i]
         slab.appended.durable_at = 0
         slab.status = Status.OK
         if slab.builder.count == 0:
             continue                                    # begun for a message that did not fit
-        n = builder_finish(&slab.builder)
+        count = <uint32_t>slab.builder.count
+        slab.n = builder_finish(&slab.builder)
         routes_refresh(core.exchange, slab.topic)
-        slab.status = partition_append(slab.partition, slab.builder.data, n, EntryFlags.FROM_MQTT, origin,
+        slab.status = partition_append(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
                                        &slab.appended)
         if slab.status == Status.OK:
             routes_notify(core.exchange, slab.topic, slab.partition)
             core.counters[collector.index].batches_in += 1
         elif slab.status != Status.DUPLICATE:
-            core.counters[collector.index].dropped[<uint32_t>Dropped.DROP_UNPUBLISHABLE] += 1
+            core.counters[collector.index].dropped[<uint32_t>Dropped.DROP_UNPUBLISHABLE] += count
     for i in range(collector.retain_count):
         slab = &collector.slabs[collector.retains[i].slab]
         if slab.status == Status.OK:
-            retain(core, slab, &collector.retains[i])
+            retain(core, collector, slab, &collector.retains[i])
     collector.retain_count = 0
     collector.used = 0
 
 
-cdef void retain(Core* core, const Slab* slab, const Retain* note) noexcept nogil:
-    pass
+cdef void retain(Core* core, Collector* collector, Slab* slab, const Retain* note) noexcept nogil:
+    """The message is its topic's retained one; the acknowledgement waits for that, too. Not on folded topics: their
+    records are of many MQTT topics."""
+    cdef uint64_t durable_at = 0
+    if slab.topic.flags & TopicFlags.TOPIC_FOLDED:
+        return
+    if retained_set(core.exchange, slab.topic, slab.builder.data, slab.n, note.record, note.clears,
+                    &durable_at) != Status.OK:
+        core.counters[collector.index].retained_refused += 1
+    if durable_at > slab.appended.durable_at:
+        slab.appended.durable_at = durable_at
 
 
 cdef Status put_reply(Session* session, uint8_t packet, uint16_t packet_id, uint8_t reason) noexcept nogil:
@@ -341,7 +363,7 @@ cdef Status acknowledge(Session* session, const Owed* owed, const Slab* slab, ui
     cdef uint8_t reason = owed.reason
     cdef uint64_t durable_at = 0
     if slab != NULL:
-        reason = reason_of(slab.status)
+        reason = ack_reason_of(slab.status)
         durable_at = slab.appended.durable_at if slab.status == Status.OK else 0
         if reason and owed.packet == PacketType.PUBREC:
             ids_remove(&session.received, owed.packet_id)               # free again [MQTT-4.3.3-9]
@@ -412,6 +434,7 @@ cdef Status inbound_publish_frame(Core* core, const uint8_t* frame, uint64_t n, 
                                   uint32_t client_id_len, uint64_t origin) noexcept nogil:
     cdef Collector* collector = collector_of(core, REACTORS_MAX)
     cdef Publish view
+    cdef Bytes client
     cdef Topic* topic = NULL
     cdef uint32_t number = 0
     cdef uint32_t index = 0
@@ -429,7 +452,9 @@ cdef Status inbound_publish_frame(Core* core, const uint8_t* frame, uint64_t n, 
     if status == Status.OK:
         status = topic_for_mqtt(core.topics, view.topic.data, view.topic.n, client_id, client_id_len, &topic, &number)
     if status == Status.OK:
-        status = collect_one(collector, &view, topic, number, &index)
+        client.data = client_id
+        client.n = client_id_len
+        status = collect_one(collector, &view, &client, topic, number, &index)
     if status == Status.OK and view.retain and not note_retained(collector, index, view.payload.n == 0):
         status = Status.NO_MEMORY
     append_all(core, collector, origin)

@@ -4,7 +4,7 @@ from libc.stdlib cimport malloc
 from libc.string cimport memset
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, block_data, ref_retain
-from robustmq._fastpath.broker.routes cimport Consumer, Route, Run
+from robustmq._fastpath.broker.routes cimport Consumer, Route, Run, RunFlags
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.out cimport out_copy, out_ref
@@ -12,7 +12,7 @@ from robustmq._fastpath.protocols.mqtt.encode cimport SHARED_V3, SHARED_V5, Fram
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
 from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count, slots_push
 from robustmq._fastpath.protocols.mqtt.send cimport (
-    Source, count_failure, drop, emit, fly, has_room, unfly, window_open,
+    Source, count_failure, drop, emit, fly, has_room, note_busy, unfly, window_open,
 )
 from robustmq._fastpath.protocols.mqtt.session cimport Dropped, Kept, Session, SessionState, session_grant
 from robustmq._fastpath.protocols.mqtt.window cimport window_pump
@@ -102,7 +102,7 @@ cdef bint deliver_shared(Session* session, const Route* route, Run* run) noexcep
     cdef uint64_t count
     cdef Block* block
     cdef bint sent
-    if route.id_count or session.alias_out_max:
+    if route.id_count or session.alias_out_max or run.flags & RunFlags.RUN_RETAINED:
         return False
     if info == 0:
         info = shared_frames(run, form, wall_ms(), &session.counters.dropped[<uint32_t>Dropped.DROP_EXPIRED])
@@ -169,10 +169,12 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
     if online and slots_count(&session.queue) == 0 and session.resent == slots_count(&session.flight) \
             and has_room(session) and deliver_shared(session, route, run):
         session.link.host.touch(session.link)
+        note_busy(session)
         return
     direct = in_journal(run)
     wall = wall_ms() if online else 0
     source.topic = run.topic
+    source.partition = run.partition
     source.journal = run.partition.journal
     source.ref = run.ref
     source.batch = run.batch
@@ -182,8 +184,8 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
     while record_next(&cursor, &record):
         message_read(&record, run.base_timestamp_ms, run.flags, &message)
         bits = message.qos if message.qos < route.qos else route.qos    # [MQTT-3.8.4-8]
-        if route.retain_as_published and message.retain:
-            bits |= SlotBits.SLOT_RETAIN                                # [MQTT-3.3.1-13]
+        if run.flags & RunFlags.RUN_RETAINED or (route.retain_as_published and message.retain):
+            bits |= SlotBits.SLOT_RETAIN                                # [MQTT-3.3.1-8, MQTT-3.3.1-13]
         if not online and not bits & SlotBits.SLOT_QOS:
             drop(session, Dropped.DROP_OFFLINE)
         elif (online and slots_count(&session.queue) == 0 and session.resent == slots_count(&session.flight)
@@ -196,3 +198,5 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
     if online:
         window_pump(session)
         session.link.host.touch(session.link)
+    else:
+        note_busy(session)

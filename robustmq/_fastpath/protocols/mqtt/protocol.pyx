@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from robustmq._fastpath.broker.retained cimport replay_cancel
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Exchange
 from robustmq._fastpath.broker.topic cimport Topics
 from robustmq._fastpath.link cimport OUT_HIGH_WATER, Link
@@ -17,6 +18,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport (
     DROPS, Attach, Core, Counters, Session, SessionState, session_detach, session_forget, session_free, session_goodbye,
     session_move, session_new,
 )
+from robustmq._fastpath.protocols.mqtt.window cimport window_give_back
 from robustmq._fastpath.protocols.mqtt.wire cimport Reason
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister
 from robustmq._fastpath.status cimport Status
@@ -49,6 +51,8 @@ cdef void run_end(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         session_detach(session)
         link.host.close(link, Status.TAKEN_OVER if command.reason == Reason.SESSION_TAKEN_OVER else Status.ADMIN_CLOSED)
     session_move(session, SessionState.ENDED)
+    replay_cancel(&session.consumer)
+    window_give_back(session)
     session_forget(session)
     qsbr_retire(session, free_session)          # a feed may be delivering to it by routes of a moment ago
     free(command)
@@ -65,7 +69,8 @@ cdef dict counters_dict(const Counters* c):
     }
     named.update(
         bytes_in=c.bytes_in, bytes_out=c.bytes_out, redelivered=c.redelivered, duplicates_in=c.duplicates_in,
-        batches_in=c.batches_in, refused=c.refused, keep_alive_expired=c.keep_alive_expired, queued=c.queued,
+        batches_in=c.batches_in, refused=c.refused, keep_alive_expired=c.keep_alive_expired, retained_refused=c.retained_refused,
+        queued=c.queued,
         inflight=c.inflight, awaiting_disk=c.awaiting_disk, connected=c.connected,
     )
     return named

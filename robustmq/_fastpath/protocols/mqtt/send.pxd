@@ -11,6 +11,7 @@ from robustmq._fastpath.protocols.mqtt.rings cimport Slot, slots_count
 from robustmq._fastpath.protocols.mqtt.session cimport Dropped, Session
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Journal
+from robustmq._fastpath.stores.partition cimport Partition
 
 
 cdef enum:
@@ -20,6 +21,7 @@ cdef enum:
 
 cdef struct Source:             # where a message lies
     Topic* topic
+    Partition* partition
     Journal* journal
     Ref* ref                    # of `batch`; NULL: pin the journal's segment
     const uint8_t* batch
@@ -49,6 +51,9 @@ cdef void count_failure(Session* session, Status status) noexcept nogil
 
 # The next slot of the window with its packet identifier (bits set, position not); NULL: memory is out.
 cdef Slot* fly(Session* session, uint8_t bits) noexcept nogil
+
+# Tell whoever asks (a shared group, a replay of retained messages) whether a message would have to wait now.
+cdef void note_busy(Session* session) noexcept nogil
 
 # Take back the last `fly`: its message did not go out.
 cdef void unfly(Session* session) noexcept nogil

@@ -2,13 +2,15 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
+from robustmq._fastpath.atomic cimport store_release_u32
 from robustmq._fastpath.block cimport Ref, ref_release
+from robustmq._fastpath.broker.retained cimport replay_resume
 from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.protocols.mqtt.encode cimport COPY_MAX, Frame, frame_put, frame_size
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_alive
-from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_push
-from robustmq._fastpath.protocols.mqtt.session cimport AliasOut, Dropped, Session
+from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_count, slots_push
+from robustmq._fastpath.protocols.mqtt.session cimport AliasOut, Dropped, Session, SessionState
 from robustmq._fastpath.protocols.mqtt.wire cimport PacketType
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport journal_pin
@@ -106,3 +108,14 @@ cdef void unfly(Session* session) noexcept nogil:
     session.on_wire -= 1
     session.unacked_out -= 1
     session.counters.inflight -= 1
+
+
+cdef void note_busy(Session* session) noexcept nogil:
+    cdef uint32_t busy = (session.state != SessionState.ONLINE or slots_count(&session.queue) > 0
+                          or session.resent < slots_count(&session.flight) or not has_room(session)
+                          or not window_open(session))
+    if busy == session.consumer.busy:
+        return
+    store_release_u32(&session.consumer.busy, busy)
+    if not busy and session.consumer.replays != NULL:
+        replay_resume(&session.consumer)

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Iterable
 from typing import Protocol
 
+from robustmq._fastpath.broker.exchange import SubscribeError
+
 from . import packets
 from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will
 from .properties import Properties, read_properties
@@ -57,14 +59,14 @@ class Subscriptions(Protocol):
     """What this room needs of the broker: who gets what. `consumer` is a session's address."""
 
     def subscribe(self, consumer: int, filter: str, *, qos: int, no_local: bool, retain_as_published: bool,
-                  identifier: int) -> None:
-        """Add or replace; the filter may be a shared one."""
+                  identifier: int) -> object:
+        """Add or replace; the filter may be a shared one. SubscribeError: it cannot be made."""
 
-    def unsubscribe(self, consumer: int, filter: str) -> None:
+    def unsubscribe(self, consumer: int, filter: str) -> object:
         """Remove; what the consumer has not acknowledged of a shared one goes to the others."""
 
-    def replay(self, consumer: int, filter: str, qos: int, identifier: int, link_id: int) -> None:
-        """Send the retained messages that match."""
+    def replay(self, consumer: int, filter: str, qos: int, identifier: int) -> None:
+        """Send the retained messages that match, behind every answer that was given before."""
 
 
 class Authenticator(Protocol):
@@ -231,10 +233,15 @@ class MqttService:
                 codes.append(refusal)
                 continue
             new = wanted.text not in session.subscriptions
+            try:
+                self._subscriptions.subscribe(
+                    session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
+                    retain_as_published=wanted.retain_as_published, identifier=request.identifier)
+            except SubscribeError as error:
+                log.info("subscription refused: %s", error, extra={"client": session.client_id})
+                codes.append(Reason.QUOTA)
+                continue
             session.subscriptions[wanted.text] = Subscription(wanted, request.identifier)
-            self._subscriptions.subscribe(
-                session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
-                retain_as_published=wanted.retain_as_published, identifier=request.identifier)
             codes.append(wanted.qos)
             # [MQTT-3.3.1-9 to -11]; a shared subscription gets none [MQTT-4.8.2].
             asked = wanted.retain_handling == 0 or (new and wanted.retain_handling == 1)
@@ -243,7 +250,7 @@ class MqttService:
         self._reactors.answer(link_id, TO_LINK_REPLY,
                               packets.encode_suback(connection.version, request.packet_id, codes))
         for one in replays:
-            self._subscriptions.replay(session.address, one.text, one.qos, request.identifier, link_id)
+            self._subscriptions.replay(session.address, one.text, one.qos, request.identifier)
 
     def _denied(self, session: Session, wanted: Filter) -> int | None:
         """The reason code of a filter that is not granted [MQTT-3.9.3]."""

@@ -14,7 +14,7 @@ sends it `Command`s through the reactor's mailbox; it never touches a field. Cou
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Ref
-from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Exchange, Route, Run
+from robustmq._fastpath.broker.routes cimport REACTORS_MAX, ROUTE_IDS_MAX, Consumer, Exchange, Route, Run
 from robustmq._fastpath.broker.topic cimport Topic, TopicTable
 from robustmq._fastpath.link cimport Link, Protocol
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
@@ -57,6 +57,7 @@ cdef struct Counters:           # one per reactor; read relaxed by the control p
     uint64_t batches_in         # appends
     uint64_t refused            # connections closed for a fault of the client's
     uint64_t keep_alive_expired
+    uint64_t retained_refused   # mqtt.max_retained topics have one: published, not retained
     uint64_t queued             # now
     uint64_t inflight           # now, towards clients
     uint64_t awaiting_disk      # now, acknowledgements
@@ -107,11 +108,11 @@ cdef struct AliasOut:           # what we told the client: topics in the order o
     uint64_t topics[1]          # first 8 bytes of the topic's random id; `alias_out_max` of them
 
 
-cdef struct Grant:              # how a message matched, for messages that wait: identifiers to send with it
+cdef struct Grant:              # how a message matched, for messages that wait
     uint32_t uses               # slots that name it
     uint32_t count
-    uint32_t ids[8]
-    void* group                 # a shared subscription's, NULL else
+    uint32_t ids[ROUTE_IDS_MAX] # subscription identifiers to send with it
+    void* group                 # of a shared subscription, to give it back to; NULL else
 
 
 cdef struct Kept:               # bytes that slots need and no journal holds as they are: a batch that was compressed

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy
-from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_ptr
+from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_ptr, store_release_u32
 from robustmq._fastpath.broker.routes cimport Consumer, Route
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport Mailbox
@@ -31,6 +31,8 @@ cdef bint session_move(Session* session, SessionState to) noexcept nogil:
     if (to == SessionState.ONLINE) != (session.state == SessionState.ONLINE):
         session.counters.connected += 1 if to == SessionState.ONLINE else <uint64_t>-1
     session.state = <uint8_t>to
+    if to != SessionState.ONLINE:
+        store_release_u32(&session.consumer.busy, 1)
     return True
 
 
@@ -41,6 +43,7 @@ cdef Session* session_new(Core* core, const uint8_t* client_id, uint32_t n, uint
     session.consumer.number = fetch_add_u64(&core.last_number, 1) + 1
     session.consumer.reactor = reactor
     session.consumer.deliver = core.deliver
+    session.consumer.busy = 1
     session.core = core
     session.box = <Mailbox*>load_acquire_ptr(&core.boxes[reactor])
     session.counters = &core.counters[reactor]
@@ -166,11 +169,12 @@ cdef uint8_t session_grant(Session* session, const Route* route) noexcept nogil:
     cdef Grant* grant
     cdef uint32_t i
     cdef uint32_t vacant = 0
-    if route.id_count == 0:
+    if route.id_count == 0 and route.group == NULL:
         return 0
     for i in range(1, session.grant_count):
         grant = &session.grants[i]
-        if grant.count == route.id_count and memcmp(grant.ids, route.ids, 4 * grant.count) == 0:
+        if (grant.count == route.id_count and grant.group == route.group
+                and memcmp(grant.ids, route.ids, 4 * grant.count) == 0):
             grant.uses += 1
             return <uint8_t>i
         if grant.uses == 0:
@@ -187,6 +191,6 @@ cdef uint8_t session_grant(Session* session, const Route* route) noexcept nogil:
     grant = &session.grants[vacant]
     grant.uses = 1
     grant.count = route.id_count
-    grant.group = NULL
+    grant.group = route.group
     memcpy(grant.ids, route.ids, sizeof(route.ids))
     return <uint8_t>vacant

@@ -1,7 +1,10 @@
 """The in-flight window and the queue behind it; the contract is in window.pxd."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
-from robustmq._fastpath.batch cimport RecordView, batch_base_timestamp, record_next
+from libc.string cimport memcpy, memset
+from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, batch_base_timestamp, record_next
+from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
+from robustmq._fastpath.broker.routes cimport Run
+from robustmq._fastpath.broker.shared cimport shared_return
 from robustmq._fastpath.broker.topic cimport Topic
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.out cimport out_commit, out_reserve
@@ -9,7 +12,7 @@ from robustmq._fastpath.protocols.mqtt.encode cimport Frame
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
 from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.send cimport (
-    PACKET_IDS, Source, count_failure, emit, fly, has_room, unfly, window_open,
+    PACKET_IDS, Source, count_failure, emit, fly, has_room, note_busy, unfly, window_open,
 )
 from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Session, SessionState, session_release
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
@@ -44,9 +47,10 @@ cdef bint open_slot(Session* session, const Slot* slot, Source* source) noexcept
         source.flags = entry.flags
         stream = entry.stream
     partition = log_find_stream(core.log, stream)
-    if partition == NULL:
+    if partition == NULL or partition.topic == NULL:
         return False
     source.topic = <Topic*>partition.topic
+    source.partition = partition
     source.journal = partition.journal
     return True
 
@@ -154,6 +158,12 @@ cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
 
 
 cdef Status window_pump(Session* session) noexcept nogil:
+    cdef Status status = pump(session)
+    note_busy(session)
+    return status
+
+
+cdef Status pump(Session* session) noexcept nogil:
     cdef Status status = Status.OK
     cdef Slot* slot
     cdef int64_t wall
@@ -213,3 +223,52 @@ cdef Status window_acked(Session* session, uint32_t packet, const Ack* ack) noex
     elif slot.bits & SlotBits.SLOT_RELEASED:
         done(session, slot, i)
     return Status.OK
+
+
+cdef Block* alone(const Source* source, const RecordView* record, const uint8_t* end) noexcept nogil:
+    """A batch of one record, for whoever takes it over."""
+    cdef uint32_t size = <uint32_t>(end - record.start)
+    cdef Block* block = block_new(BATCH_HEADER + size)
+    if block != NULL:
+        memcpy(block_data(block), source.batch, BATCH_HEADER)
+        memcpy(block_data(block) + BATCH_HEADER, record.start, size)
+        block.len = BATCH_HEADER + size
+    return block
+
+
+cdef void give_back(Session* session, const Slot* slot) noexcept nogil:
+    """One message of a shared subscription, to the group's other members [MQTT-4.8.2-5]."""
+    cdef Source source
+    cdef Cursor cursor
+    cdef RecordView record
+    cdef Block* block
+    cdef Run run
+    if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == NULL:
+        return
+    if not open_slot(session, slot, &source) or slot.offset >= source.n:
+        return
+    cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
+    block = alone(&source, &record, cursor.p) if record_next(&cursor, &record) else NULL
+    if block == NULL:
+        return
+    memset(&run, 0, sizeof(Run))
+    run.topic = source.topic
+    run.partition = source.partition
+    run.batch = block_data(block)
+    run.n = block.len
+    run.count = 1
+    run.flags = source.flags
+    run.ref = &block.ref
+    run.position = slot.position if not slot.bits & SlotBits.SLOT_KEPT else 0
+    run.base_timestamp_ms = batch_base_timestamp(source.batch)
+    shared_return(session.grants[slot.grant].group, &run)
+    ref_release(&block.ref)
+
+
+cdef void window_give_back(Session* session) noexcept nogil:
+    cdef uint32_t i
+    if session.grant_count:
+        for i in range(slots_count(&session.flight)):
+            give_back(session, slots_at(&session.flight, i))
+        for i in range(slots_count(&session.queue)):
+            give_back(session, slots_at(&session.queue, i))

@@ -179,5 +179,6 @@ cdef inline uint8_t* put_ack(uint8_t* p, uint32_t packet, uint32_t packet_id, ui
     p[4] = reason
     return p + 2 + p[1]
 
-# The wire's word for a status, for DISCONNECT and for acknowledgements of version 5.
+# Version 5's word for a status in a DISCONNECT, and in a PUBACK or PUBREC (which know fewer).
 cdef uint8_t reason_of(Status status) noexcept nogil
+cdef uint8_t ack_reason_of(Status status) noexcept nogil

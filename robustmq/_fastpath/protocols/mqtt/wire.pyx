@@ -371,3 +371,10 @@ cdef uint8_t reason_of(Status status) noexcept nogil:
             or status == Status.STALE_EPOCH:
         return Reason.IMPLEMENTATION
     return Reason.UNSPECIFIED           # NEED_MORE, PARKED, PEER_CLOSED: never sent
+
+
+cdef uint8_t ack_reason_of(Status status) noexcept nogil:
+    cdef uint8_t reason = reason_of(status)
+    if status == Status.TOO_LARGE or status == Status.NO_MEMORY:
+        return Reason.QUOTA_EXCEEDED
+    return reason if valid_ack_reason(PacketType.PUBACK, reason) else <uint8_t>Reason.UNSPECIFIED
