@@ -1,0 +1,1 @@
+"""robustmq-ctl: administers a broker through its HTTP API, and through nothing else."""

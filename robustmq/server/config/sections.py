@@ -92,7 +92,7 @@ class Kafka:
     advertised: str = key("", Address(), "Address that clients are told to connect to. Empty: the listener's own.")
     max_request_bytes: int = key(100 * MIB, Size(KIB, GIB), "Largest request.")
     auto_create_topics: bool = key(True, Switch(), "Create a topic when a client first asks for it.")
-    num_partitions: int = key(1, Integer(1, 100_000), "Partitions of a topic that is created without a number.")
+    num_partitions: int = key(1, Integer(1, 10_000), "Partitions of a topic that is created without a number.")
     message_max_bytes: int = key(1_048_588, Size(KIB, 64 * MIB), "Largest record batch (max.message.bytes of a topic).")
     group_initial_rebalance_delay_ms: int = key(3000, Duration(0, 600_000, "ms"),
                                                 "A new group waits this long for more members.")
@@ -147,12 +147,12 @@ class Log:
 class Mapping:
     """A rule that folds many MQTT topics into one Kafka topic. Rules are tried in order; the first that fits holds."""
 
-    filter: str = key("", Text("an MQTT topic filter", r"[^\x00]{1,65535}"), "MQTT topics that it takes.")
+    filter: str = key("", Text("an MQTT topic filter", r"[^\x00]{1,256}"), "MQTT topics that it takes.")
     topic: str = key("", Text("a Kafka topic name", r"[A-Za-z0-9._-]{1,249}"), "Kafka topic that gets them.")
-    partitions: int = key(1, Integer(1, 100_000), "Partitions of that topic.")
-    key: str = key("topic", Text('"topic", "client_id" or "level:N" with N from 1',
-                                 r"topic|client_id|level:[1-9]\d{0,2}"),
-                   "Record key: the MQTT topic, the publisher's client id, or level N of the topic.")
+    partitions: int = key(1, Integer(1, 10_000), "Partitions of that topic.")
+    key: str = key("topic", Text('"none", "topic", "client_id" or "level:N" with N from 1',
+                                 r"none|topic|client_id|level:[1-9]\d{0,2}"),
+                   "Record key: none, the MQTT topic, the publisher's client id, or level N of the topic.")
 
 
 @dataclass(frozen=True)

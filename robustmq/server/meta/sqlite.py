@@ -186,7 +186,7 @@ class SqliteStore(MetaStore):
         """Changes from `revision` on, whole revisions only, and the revision to go on from."""
         (compacted,) = self._database.execute("SELECT compacted FROM state").fetchone()
         if revision <= compacted:
-            raise Compacted(f"a watch from revision {revision} is not possible: changes up to {compacted} are forgotten")
+            raise Compacted(f"no watch from revision {revision}: changes up to {compacted} are forgotten")
         rows = self._database.execute(
             "SELECT key, value, revision FROM history WHERE revision >= ? AND key >= ? AND key < ? "
             "ORDER BY revision, key LIMIT ?", (revision, *bounds(prefix), WATCH_CHUNK)).fetchall()

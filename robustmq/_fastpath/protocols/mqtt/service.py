@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from robustmq._fastpath.broker.exchange import SubscribeError
@@ -348,6 +348,12 @@ class MqttService:
         session.subscriptions.clear()
         session.end_reason = reason
         self._arrived(session, 0)
+
+    def clients(self) -> Iterator[dict[str, object]]:
+        """Every session, for administrators."""
+        for session in self._sessions.values():
+            yield {"client_id": session.client_id, "connected": bool(session.link_id), "reactor": session.reactor,
+                   "expiry_s": session.expiry_s, "subscriptions": len(session.subscriptions)}
 
     def disconnect(self, client_ids: Iterable[str], reason: Reason = Reason.ADMINISTRATIVE) -> int:
         """An administrator ends sessions; how many there were."""

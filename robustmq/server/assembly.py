@@ -1,0 +1,219 @@
+"""The composition root: makes the parts in order and knows how each one ends.
+
+    log -> metadata -> topics, exchange -> protocols -> reactors -> cold halves -> seam -> gateways -> admin
+
+`Broker.open` brings all of it up, `Broker.close` takes it down in the opposite order: nobody is accepted any more, what
+is queued goes out, the log is synced. Every failure to start is a StartError.
+"""
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from robustmq._fastpath.broker.routes import Exchange
+from robustmq._fastpath.broker.topic import Topics
+from robustmq._fastpath.link import ProtocolHandle
+from robustmq._fastpath.protocols.kafka.apis import COLD_APIS
+from robustmq._fastpath.protocols.kafka.cold import KafkaCold
+from robustmq._fastpath.protocols.kafka.needs import Broker as KafkaNeeds
+from robustmq._fastpath.protocols.kafka.protocol import HOT_APIS, KafkaProtocol
+from robustmq._fastpath.protocols.mqtt.protocol import MqttProtocol
+from robustmq._fastpath.protocols.mqtt.service import MqttService
+from robustmq._fastpath.protocols.mqtt.sessions import Limits as MqttLimits
+from robustmq._fastpath.reactor.reactors import Reactors
+from robustmq._fastpath.stores.files import LogError
+from robustmq._fastpath.stores.log import Log
+from robustmq.server.admin.api import Api
+from robustmq.server.admin.http import HttpServer
+from robustmq.server.config.kinds import endpoint
+from robustmq.server.config.sections import Config
+from robustmq.server.errors import StartError
+from robustmq.server.groups.limits import GroupLimits
+from robustmq.server.groups.service import Groups
+from robustmq.server.identity import ProducerIds, cluster_id
+from robustmq.server.meta.sqlite import SqliteStore
+from robustmq.server.meta.store import MetaError
+from robustmq.server.seam import Seam
+from robustmq.server.state import Space, StateLog
+from robustmq.server.topics import TopicAdmin
+
+FLUSH_S = 2.5           # of the five seconds that an orderly end may take
+META_FILE = "meta.sqlite"
+Bound = TypeVar("Bound")
+
+
+class Broker:
+    """All parts of a running broker."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.listeners: dict[str, str] = {}         # of the ready line: name -> host:port
+        self.started_s = time.monotonic()
+        self._ends = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Everything up to accepting clients. StartError."""
+        try:
+            await self._open_stores()
+            self._make_protocols()
+            await self._open_cold_halves()
+            await self._open_doors()
+        except (LogError, MetaError) as error:
+            raise StartError(str(error)) from error
+
+    async def close(self) -> None:
+        """Stop accepting, flush, let go; also after `open` has failed half way."""
+        await self._ends.aclose()
+
+    async def _open_stores(self) -> None:
+        storage = self.config.storage
+        path = Path(storage.data_dir) if storage.store == "wal" else None
+        if path is not None:
+            make_directory(path)
+        self.log = Log(path, segment_bytes=storage.segment_bytes, journal_bytes=storage.journal_bytes,
+                       memory_bytes=storage.memory_bytes)
+        self._ends.callback(self.log.close)
+        self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
+        self._ends.push_async_callback(self.meta.close)
+        self.topics = Topics(self.log, durability=storage.durability, max_topics=self.config.limits.max_topics,
+                             max_message_bytes=self.config.kafka.message_max_bytes,
+                             mappings=[(rule.filter, rule.topic, rule.partitions, rule.key)
+                                       for rule in self.config.mapping])
+        self.topic_admin = TopicAdmin(self.topics, self.log, self.meta)
+        await self.topic_admin.open()
+
+    def _make_protocols(self) -> None:
+        config = self.config
+        reactor = asdict(config.reactor) | {"threads": config.reactor.thread_count}
+        self.reactors = Reactors(**reactor)
+        self.exchange = Exchange(self.topics, max_retained=config.mqtt.max_retained)
+        high_water = config.reactor.high_water_bytes
+        self.mqtt = MqttProtocol(
+            self.log, self.topics, self.exchange, high_water_bytes=high_water,
+            **chosen(config.mqtt, "max_packet_size", "max_queued", "receive_maximum", "topic_alias_max", "max_inflight",
+                     "connect_timeout_ms"))
+        self._ends.callback(self.mqtt.close)
+        self.kafka = KafkaProtocol(self.topics, self.exchange, COLD_APIS, high_water_bytes=high_water,
+                                   max_request_bytes=config.kafka.max_request_bytes)
+        self.exchange.attach(self.reactors, self.log)
+        self.protocols: list[ProtocolHandle] = [self.mqtt, self.kafka]
+        for protocol in self.protocols:
+            self.reactors.register(protocol)
+
+    async def _open_cold_halves(self) -> None:
+        config = self.config
+        self.groups = Groups(GroupLimits(**chosen(
+            config.kafka, "group_min_session_timeout_ms", "group_max_session_timeout_ms",
+            "group_initial_rebalance_delay_ms", "offsets_retention_ms")), StateLog(self.log, Space.GROUPS))
+        self._ends.callback(self.groups.close)
+        limits = MqttLimits(**chosen(config.mqtt, *(item.name for item in fields(MqttLimits))))
+        self.mqtt_service = MqttService(self.mqtt, self.reactors, self.exchange, limits)
+        self._listen("mqtt", self.mqtt, config.mqtt.listen)
+        self._listen("kafka", self.kafka, config.kafka.listen)
+        host, port = endpoint(config.kafka.advertised or self.listeners.get("kafka", "")) or ("127.0.0.1", 0)
+        self.kafka_cold = KafkaCold(KafkaNeeds(
+            node_id=config.broker.id, host=reachable(host), port=port, topics=self.topic_admin, groups=self.groups,
+            cluster_id=await cluster_id(self.meta, config.broker.cluster_id), producer_ids=ProducerIds(self.meta),
+            hot_apis=HOT_APIS, **chosen(config.kafka, "auto_create_topics", "num_partitions", "message_max_bytes"),
+            settings=kafka_settings(config)), self.reactors.answer)
+        self.seam = Seam(self.reactors, [self.mqtt_service, self.kafka_cold])
+        self._ends.push_async_callback(self.seam.close)
+        self._ends.push_async_callback(asyncio.to_thread, self.reactors.stop, FLUSH_S)
+
+    async def _open_doors(self) -> None:
+        """Gateways and the admin API, then the reactors: from here on clients are served."""
+        config = self.config.mqtt
+        if config.tls_cert and config.tls_listen:
+            from robustmq.server.gateways import tls
+            context = tls.context(config.tls_cert, config.tls_key, config.tls_ca)
+            await self._gateway("mqtt_tls", config.tls_listen, tls.listen, context)
+        if config.ws_listen:
+            from robustmq.server.gateways import websocket
+            await self._gateway("mqtt_ws", config.ws_listen, websocket.listen)
+        if self.config.http.listen:
+            server = HttpServer(Api(self).serve)
+            self._ends.push_async_callback(server.close)
+            host, port = endpoint(self.config.http.listen) or ("", 0)
+            self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
+        self.reactors.start()
+        self.seam.open()
+
+    def _listen(self, name: str, protocol: ProtocolHandle, where: str) -> None:
+        if (found := endpoint(where)) is not None:
+            try:
+                self.listeners[name] = address(found[0], self.reactors.listen(protocol, *found))
+            except OSError as error:
+                raise cannot_listen(name, *found, error) from error
+
+    async def _gateway(self, name: str, where: str, listen: Callable[..., Awaitable[asyncio.Server]],
+                       *more: object) -> None:
+        host, port = endpoint(where) or ("", 0)
+        server = await bound(name, host, port, listen(host, port, *more, self._adopt))
+        self._ends.callback(server.close)
+        self.listeners[name] = address(host, server.sockets[0].getsockname()[1])
+
+    def _adopt(self, descriptor: int) -> None:
+        self.reactors.adopt(descriptor, self.mqtt)
+
+
+async def bound(name: str, host: str, port: int, listening: Awaitable[Bound]) -> Bound:
+    """What `listening` returns; StartError when the address is taken."""
+    try:
+        return await listening
+    except OSError as error:
+        raise cannot_listen(name, host, port, error) from error
+
+
+def cannot_listen(name: str, host: str, port: int, error: OSError) -> StartError:
+    """Why a listener cannot be had, and which key to change."""
+    key = {"mqtt_tls": "mqtt.tls_listen", "mqtt_ws": "mqtt.ws_listen"}.get(name, f"{name}.listen")
+    why = "the address is in use by another process" if error.errno == errno.EADDRINUSE else (
+        error.strerror or str(error))
+    return StartError(f"cannot listen on {address(host, port)}: {why}; "
+                      f"free it or use --set {key}=HOST:PORT (empty: off)")
+
+
+def make_directory(path: Path) -> None:
+    """The data directory, with its parents. StartError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise StartError(f"data directory {path} cannot be used: {error.strerror}; make it a directory that this user "
+                         "may write to, or use --data-dir with another one") from error
+
+
+def address(host: str, port: int) -> str:
+    """host:port, with brackets around IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reachable(host: str) -> str:
+    """What a client can connect to when we listen on `host`: of all addresses, this machine's name."""
+    import socket
+    return socket.gethostname() if host in {"0.0.0.0", "::", ""} else host
+
+
+def chosen(section: object, *names: str) -> dict[str, Any]:
+    """Some keys of a section as keyword arguments."""
+    return {name: getattr(section, name) for name in names}
+
+
+def kafka_settings(config: Config) -> dict[str, str]:
+    """Broker configurations by Kafka's names, as DescribeConfigs tells them."""
+    kafka = config.kafka
+    return {
+        "group.initial.rebalance.delay.ms": str(kafka.group_initial_rebalance_delay_ms),
+        "group.max.session.timeout.ms": str(kafka.group_max_session_timeout_ms),
+        "group.min.session.timeout.ms": str(kafka.group_min_session_timeout_ms),
+        "offsets.retention.minutes": str(kafka.offsets_retention_ms // 60_000),
+        "socket.request.max.bytes": str(kafka.max_request_bytes),
+    }
