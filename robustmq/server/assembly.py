@@ -17,7 +17,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from robustmq._fastpath.broker.routes import Exchange
+from robustmq._fastpath.broker.exchange import Exchange
 from robustmq._fastpath.broker.topic import Topics
 from robustmq._fastpath.link import ProtocolHandle
 from robustmq._fastpath.protocols.kafka.apis import COLD_APIS
