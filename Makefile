@@ -54,8 +54,8 @@ tsan: $(VENV)/.ready    ## reactor, mailbox and log tests under ThreadSanitizer
 crash: build     ## 50 times SIGKILL under load, and what must be left (ARGS="--rounds 100")
 	@$(PY) -m tests.crash.broker_kill --rounds 50 $(ARGS)
 
-fuzz: $(VENV)/.ready    ## coverage-guided fuzzing of both decoders (ARGS="600": seconds each)
-	@sh tests/fuzz/run.sh $(PY) $(ARGS)
+fuzz: $(VENV)/.ready    ## coverage-guided fuzzing of every decoder (ARGS="--seconds 600": for each)
+	@$(PY) -m tests.fuzz.run $(ARGS)
 
 conformance-mqtt: build     ## Eclipse's public MQTT interoperability tests
 	@$(PY) -m tests.interop.conformance_mqtt $(ARGS)

@@ -1,7 +1,8 @@
 """Build the data plane: every .pyx below robustmq/_fastpath and robustmq/bench becomes one extension module.
 
 Environment:
-    ROBUSTMQ_SANITIZE   "address" (ASan + UBSan) or "thread" (TSan); used by `make asan` and `make tsan`.
+    ROBUSTMQ_SANITIZE   "address" (ASan + UBSan) or "thread" (TSan), used by `make asan` and `make tsan`; "fuzz" (the
+                        first, with clang's coverage), used by `make fuzz`.
     ROBUSTMQ_WERROR     "1": a warning in our own code fails the build (`make build`, CI).
     ROBUSTMQ_SHIMS      "1": also build tests/shims/*.pyx, the tests' doors into functions that Python cannot call.
     ROBUSTMQ_JOBS       parallel compilations (default: number of cores).
@@ -22,6 +23,8 @@ GENERATED = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-fiel
              "-Wno-cast-function-type", "-Wno-sign-compare", "-Wno-unused-but-set-variable", "-Wno-implicit-fallthrough"]
 SANITIZE = {
     "address": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-O1", "-g"],
+    "fuzz": ["-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=undefined", "-shared-libasan",
+             "-fno-omit-frame-pointer", "-O1", "-g"],
     "thread": ["-fsanitize=thread", "-fno-omit-frame-pointer", "-O1", "-g"],
 }
 

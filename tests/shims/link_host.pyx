@@ -9,26 +9,10 @@ from robustmq._fastpath.block cimport Block, Ref, block_data, ref_release
 from robustmq._fastpath.link cimport Host, Link, Protocol, ProtocolHandle
 from robustmq._fastpath.mailbox cimport Mailbox, mailbox_close, mailbox_init, mailbox_run
 from robustmq._fastpath.out cimport out_clear, out_init, out_take
-from robustmq._fastpath.qsbr cimport qsbr_quiescent, qsbr_register, qsbr_unregister
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport Status
 
 OPEN = 0
-
-
-cdef struct Posted:
-    Posted* next
-    uint32_t kind
-    uint64_t n
-    # bytes follow
-
-
-cdef struct Seen:
-    Mailbox box
-    int64_t deadline_ns
-    uint32_t touched
-    uint32_t closing                # status of host.close
-    Posted* first
-    Posted* last
 
 
 cdef void free_block(Ref* ref) noexcept nogil:
@@ -92,6 +76,27 @@ cdef Mailbox* mailbox(Link* link) noexcept nogil:
 cdef Host HOST = Host(set_timer, to_control, unpark, close_link, touch, await_sync, mailbox)
 
 
+cdef void link_prepare(Link* link, Seen* seen, const Protocol* protocol, uint64_t link_id) noexcept nogil:
+    memset(link, 0, sizeof(Link))
+    link.id = link_id
+    link.protocol = protocol
+    link.host = &HOST
+    link.host_data = seen
+    out_init(&link.out)
+
+
+cdef bint take_posted(Seen* seen, uint32_t* kind) noexcept nogil:
+    cdef Posted* posted = seen.first
+    if posted == NULL:
+        return False
+    kind[0] = posted.kind
+    seen.first = posted.next
+    if seen.first == NULL:
+        seen.last = NULL
+    free(posted)
+    return True
+
+
 cdef class LinkHost:
     """One open connection. `status` is the status that closed it, 0 while it is open."""
     cdef Link link
@@ -108,16 +113,14 @@ cdef class LinkHost:
         self.rest = b""
         self.slot = qsbr_register()
         mailbox_init(&self.seen.box, NULL)
-        self.link.id = link_id
-        self.link.protocol = handle.table
-        self.link.host = &HOST
-        self.link.host_data = &self.seen
-        out_init(&self.link.out)
+        link_prepare(&self.link, &self.seen, handle.table, link_id)
         self.now_ns = 1_000_000_000
         self.status = handle.table.open(&self.link, self.now_ns)
+        qsbr_offline(self.slot)
 
     def __dealloc__(self):
         self.close(31)
+        qsbr_online(self.slot)
         mailbox_run(&self.seen.box, 1000, self.now_ns)
         mailbox_close(&self.seen.box)
         self.posted()
@@ -133,6 +136,7 @@ cdef class LinkHost:
         cdef Block* block
         cdef uint64_t used
         cdef Status status
+        qsbr_online(self.slot)
         while self.status == OPEN and not self.seen.closing and not self.link.parked and self.rest:
             block = exact_block(self.rest, len(self.rest))
             used = 0
@@ -145,7 +149,7 @@ cdef class LinkHost:
                 break
             if status != Status.OK and status != Status.PARKED:
                 self.close(status)
-        qsbr_quiescent(self.slot)
+        qsbr_offline(self.slot)
         sent = self.take()
         if self.seen.closing and self.status == OPEN:
             self.close(self.seen.closing)
@@ -172,14 +176,42 @@ cdef class LinkHost:
         self.seen.last = NULL
         return found
 
+    def rounds(self, bytes data, int n):
+        """Feed the same whole frames `n` times and drop what the link sends: a loop for benchmarks."""
+        cdef Block* block = exact_block(data, len(data))
+        cdef uint64_t size = len(data)
+        cdef uint64_t used = 0
+        cdef uint64_t need = 0
+        cdef int i
+        cdef Status status = Status.OK
+        with nogil:
+            for i in range(n):
+                qsbr_online(self.slot)
+                used = 0
+                status = self.link.protocol.on_bytes(&self.link, block, block_data(block), size, &used, &need, self.now_ns)
+                if used != size:
+                    qsbr_offline(self.slot)
+                    break
+                if self.link.awaits_sync:
+                    self.link.awaits_sync = 0
+                    self.link.protocol.on_synced(&self.link, <uint64_t>-1 >> 1, self.now_ns)
+                out_clear(&self.link.out)
+                qsbr_offline(self.slot)
+        ref_release(&block.ref)
+        if used != size:
+            raise RuntimeError(f"status {status}")
+
     def answer(self, uint32_t kind, bytes data):
-        cdef Status status = self.link.protocol.on_answer(&self.link, kind, data, len(data), NULL, self.now_ns)
+        cdef Status status
+        qsbr_online(self.slot)
+        status = self.link.protocol.on_answer(&self.link, kind, data, len(data), NULL, self.now_ns)
         if status != Status.OK:
             self.close(status)
         return self.pump()
 
     def mail(self):
         """Run the mailbox; returns what the link sends."""
+        qsbr_online(self.slot)
         mailbox_run(&self.seen.box, 1000, self.now_ns)
         return self.pump()
 
@@ -188,6 +220,7 @@ cdef class LinkHost:
         assert self.seen.deadline_ns > 0
         self.now_ns = max(self.now_ns, self.seen.deadline_ns)
         self.seen.deadline_ns = 0
+        qsbr_online(self.slot)
         self.link.protocol.on_timer(&self.link, self.now_ns)
         return self.pump()
 
@@ -196,14 +229,17 @@ cdef class LinkHost:
         cdef uint64_t to = self.link.awaits_sync if position is None else position
         if self.link.awaits_sync and to >= self.link.awaits_sync:
             self.link.awaits_sync = 0
+            qsbr_online(self.slot)
             self.link.protocol.on_synced(&self.link, to, self.now_ns)
         return self.pump()
 
     def close(self, int why):
         if self.status == OPEN and self.link.session != NULL:
             self.status = why
+            qsbr_online(self.slot)
             self.link.protocol.on_close(&self.link, <Status>why, self.now_ns)
         out_clear(&self.link.out)
+        qsbr_offline(self.slot)
 
     @property
     def awaits_sync(self):
