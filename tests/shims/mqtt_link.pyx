@@ -15,11 +15,11 @@ from robustmq._fastpath.status cimport Status
 
 
 cdef struct HostData:
-    void* owner                 # TestLink
+    void* owner                 # FakeLink
     Mailbox* box
 
 
-cdef class TestReactor:
+cdef class FakeReactor:
     """The mailbox of the first of `reactors` (never started), which runs when the test says so."""
     cdef Mailbox* box
     cdef Reactors reactors
@@ -39,12 +39,12 @@ cdef class TestReactor:
         return all
 
 
-cdef class TestLink:
+cdef class FakeLink:
     """One connection of `protocol` on `reactor` (index `number`)."""
     cdef Link link
     cdef HostData data
     cdef ProtocolHandle protocol
-    cdef TestReactor reactor
+    cdef FakeReactor reactor
     cdef public list control
     cdef public object closed
     cdef public int64_t timer
@@ -53,7 +53,7 @@ cdef class TestLink:
     cdef public bytes pending
     cdef bint gone
 
-    def __init__(self, ProtocolHandle protocol, TestReactor reactor, uint64_t id=1, int64_t now=0):
+    def __init__(self, ProtocolHandle protocol, FakeReactor reactor, uint64_t id=1, int64_t now=0):
         memset(&self.link, 0, sizeof(Link))
         self.protocol = protocol
         self.reactor = reactor
@@ -129,17 +129,17 @@ cdef class TestLink:
         out_clear(&self.link.out)
 
 
-cdef TestLink owner(Link* link):
-    return <TestLink>(<HostData*>link.host_data).owner
+cdef FakeLink owner(Link* link):
+    return <FakeLink>(<HostData*>link.host_data).owner
 
 
 cdef void set_timer(Link* link, int64_t deadline_ns) noexcept with gil:
-    cdef TestLink one = owner(link)
+    cdef FakeLink one = owner(link)
     one.timer = deadline_ns
 
 
 cdef void to_control(Link* link, uint32_t kind, Block* block, const uint8_t* data, uint64_t n) noexcept with gil:
-    cdef TestLink one = owner(link)
+    cdef FakeLink one = owner(link)
     one.control.append((kind, data[:n]))
     ref_release(&block.ref)
 
@@ -149,18 +149,18 @@ cdef void unpark(Link* link) noexcept nogil:
 
 
 cdef void close_link(Link* link, Status why) noexcept with gil:
-    cdef TestLink one = owner(link)
+    cdef FakeLink one = owner(link)
     if one.closed is None:
         one.closed = int(why)
 
 
 cdef void touch(Link* link) noexcept with gil:
-    cdef TestLink one = owner(link)
+    cdef FakeLink one = owner(link)
     one.touched += 1
 
 
 cdef void await_sync(Link* link, uint64_t position) noexcept with gil:
-    cdef TestLink one = owner(link)
+    cdef FakeLink one = owner(link)
     one.awaited = position
 
 

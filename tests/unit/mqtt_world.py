@@ -11,7 +11,7 @@ from robustmq._fastpath.stores.log import Log
 
 from robustmq._fastpath.protocols.mqtt import packets
 from robustmq._fastpath.protocols.mqtt.reader import Reader, close_packet, put_binary
-from tests.shims.mqtt_link import TestLink, TestReactor
+from tests.shims.mqtt_link import FakeLink, FakeReactor
 
 ATTACH, REPLY, REFUSE = 1, 2, 3
 CONNACK = bytes.fromhex("20020000")
@@ -84,7 +84,7 @@ class World:
         self.reactors = Reactors(threads=1)
         self.exchange.attach(self.reactors)
         self.protocol = MqttProtocol(self.log, self.topics, self.exchange, **self.limits)
-        self.reactor = TestReactor(self.reactors)
+        self.reactor = FakeReactor(self.reactors)
         self.links = 0
 
     def connect(self, name: bytes = b"c", version: int = packets.V311, *, session: int = 0, keep_alive_ms: int = 0,
@@ -92,7 +92,7 @@ class World:
                 now: int = 0) -> Client:
         """A connection whose CONNECT was accepted; `session` resumes one. The CONNACK is read already."""
         self.links += 1
-        link = TestLink(self.protocol, self.reactor, self.links, now)
+        link = FakeLink(self.protocol, self.reactor, self.links, now)
         assert link.feed(bytes.fromhex("101000044d51545404020000000474657374"), now) == PARKED
         assert link.parked
         session = session or self.protocol.session_open(name, 0)

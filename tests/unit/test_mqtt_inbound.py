@@ -22,26 +22,26 @@ from tests.unit.mqtt_world import (
 
 def test_nothing_before_connect() -> None:
     """[MQTT-3.1.0-1] the first packet is a CONNECT."""
-    from tests.shims.mqtt_link import TestLink
+    from tests.shims.mqtt_link import FakeLink
     world = World()
-    link = TestLink(world.protocol, world.reactor, 1, 0)
+    link = FakeLink(world.protocol, world.reactor, 1, 0)
     assert link.feed(b"\xc0\0") == PROTOCOL_ERROR
     assert link.take() == b""
 
 
 def test_connect_is_bounded_when_its_length_is_read() -> None:
     """A CONNECT that announces more than the bound is refused before it is buffered."""
-    from tests.shims.mqtt_link import TestLink
+    from tests.shims.mqtt_link import FakeLink
     world = World()
-    link = TestLink(world.protocol, world.reactor, 1, 0)
+    link = FakeLink(world.protocol, world.reactor, 1, 0)
     assert link.feed(b"\x10\xff\xff\xff\x7f") == TOO_LARGE
 
 
 def test_connect_timeout() -> None:
     """A link that never sends CONNECT is closed by the timer that open() armed."""
-    from tests.shims.mqtt_link import TestLink
+    from tests.shims.mqtt_link import FakeLink
     world = World(limits={"connect_timeout_ms": 500})
-    link = TestLink(world.protocol, world.reactor, 1, 1000)
+    link = FakeLink(world.protocol, world.reactor, 1, 1000)
     assert link.timer == 1000 + SECOND // 2
     link.fire(link.timer)
     assert link.closed == TIMED_OUT
