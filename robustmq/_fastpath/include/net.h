@@ -2,6 +2,10 @@
 #ifndef ROBUSTMQ_NET_H
 #define ROBUSTMQ_NET_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE                     /* accept4 */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
