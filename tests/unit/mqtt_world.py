@@ -82,7 +82,7 @@ class World:
         self.topics = Topics(self.log, durability=self.durability)
         self.exchange = Exchange(self.topics)
         self.reactors = Reactors(threads=1)
-        self.exchange.attach(self.reactors)
+        self.exchange.attach(self.reactors, self.log)
         self.protocol = MqttProtocol(self.log, self.topics, self.exchange, **self.limits)
         self.reactor = FakeReactor(self.reactors)
         self.links = 0
