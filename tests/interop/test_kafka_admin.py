@@ -1,0 +1,111 @@
+"""Topics, configurations and offsets by time, with real admin clients and kcat."""
+import shutil
+import subprocess
+import time
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from kafka.admin import KafkaAdminClient
+from kafka.admin import NewTopic as KafkaNewTopic
+
+from tests.conftest import Broker
+
+BASE_MS = 1_700_000_000_000
+
+
+def fresh() -> str:
+    return f"admin-{uuid4().hex[:8]}"
+
+
+def kafka_admin(broker: Broker) -> AdminClient:
+    return AdminClient({"bootstrap.servers": broker.bootstrap})
+
+
+def test_the_cluster_is_one_node(broker: Broker) -> None:
+    metadata = kafka_admin(broker).list_topics(timeout=10)
+    assert [(node, each.host, each.port) for node, each in metadata.brokers.items()] == [
+        (metadata.controller_id, *broker.kafka)]
+    assert metadata.cluster_id
+
+
+def test_create_describe_delete(broker: Broker) -> None:
+    admin, name = kafka_admin(broker), fresh()
+    wanted = NewTopic(name, 3, 1, config={"cleanup.policy": "compact", "max.message.bytes": "2000"})
+    admin.create_topics([wanted])[name].result(10)
+    assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3
+    with pytest.raises(KafkaException) as again:
+        admin.create_topics([wanted])[name].result(10)
+    assert again.value.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+    configs = admin.describe_configs([resource])[resource].result(10)
+    assert (configs["cleanup.policy"].value, configs["cleanup.policy"].is_default) == ("compact", False)
+    assert configs["retention.ms"].is_default
+    admin.delete_topics([name])[name].result(10)
+    assert name not in admin.list_topics(timeout=10).topics
+
+
+def test_a_topic_s_largest_message(broker: Broker) -> None:
+    name = fresh()
+    admin = kafka_admin(broker)
+    admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "2000"})])[name].result(10)
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    errors: list[int | None] = []
+    for size in (100, 5000):
+        producer.produce(name, bytes(size), on_delivery=lambda error, _: errors.append(error and error.code()))
+        producer.flush(10)
+    assert errors == [None, KafkaError.MSG_SIZE_TOO_LARGE]
+
+
+def test_kafka_python_s_admin(broker: Broker) -> None:
+    name = fresh()
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    try:
+        admin.create_topics([KafkaNewTopic(name=name, num_partitions=2, replication_factor=1)])
+        assert name in admin.list_topics()
+        admin.delete_topics([name])
+        assert name not in admin.list_topics()
+    finally:
+        admin.close()
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_offset_of_a_time_inside_a_batch(broker: Broker, codec: str) -> None:
+    name = fresh()
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 200, "compression.type": codec})
+    for number in range(50):
+        producer.produce(name, b"same value " * 5, partition=0, timestamp=BASE_MS + number * 10)
+    assert producer.flush(10) == 0
+    reader = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused"})
+    try:
+        asked = [(0, 0), (BASE_MS, 0), (BASE_MS + 121, 13), (BASE_MS + 490, 49), (BASE_MS + 491, -1)]
+        for time_ms, offset in asked:
+            found = reader.offsets_for_times([TopicPartition(name, 0, time_ms)], timeout=10)[0]
+            assert found.error is None
+            assert found.offset == offset, time_ms
+        assert reader.get_watermark_offsets(TopicPartition(name, 0), timeout=10) == (0, 50)
+    finally:
+        reader.close()
+
+
+def test_a_transactional_producer_is_told_at_once(broker: Broker) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": "t"})
+    begin = time.monotonic()
+    with pytest.raises(KafkaException) as refused:
+        producer.init_transactions(30)
+    assert refused.value.args[0].code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    assert time.monotonic() - begin < 15
+
+
+def test_kcat(broker: Broker) -> None:
+    if shutil.which("kcat") is None:
+        pytest.skip("kcat is not installed")
+    name = fresh()
+    command = ["kcat", "-b", broker.bootstrap, "-t", name]
+    subprocess.run([*command, "-P", "-K:", "-H", "h=1"], input=b"k1:v1\nk2:v2\n", check=True, timeout=30)
+    read = subprocess.run([*command, "-C", "-e", "-q", "-o", "beginning", "-f", "%k=%s %h\n"], capture_output=True,
+                          check=True, timeout=30)
+    assert read.stdout == b"k1=v1 h=1\nk2=v2 h=1\n"
+    listed = subprocess.run(["kcat", "-b", broker.bootstrap, "-L"], capture_output=True, check=True, timeout=30)
+    assert f'topic "{name}"'.encode() in listed.stdout
