@@ -26,7 +26,7 @@ test: build      ## all tests
 build: $(VENV)/.built
 
 # The environment is made again only when what it needs has changed.
-$(VENV)/.ready: pyproject.toml .ci/venv.sh
+$(VENV)/.ready: pyproject.toml .ci/venv.sh .ci/empty_venv.sh
 	@sh .ci/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 

@@ -102,7 +102,8 @@ class Broker:
         self._ends.callback(self.mqtt.close)
         self.kafka = KafkaProtocol(self.topics, self.exchange, COLD_APIS, high_water_bytes=high_water,
                                    max_request_bytes=config.kafka.max_request_bytes)
-        self.exchange.attach(self.reactors, self.log)
+        self.exchange.attach(self.reactors)
+        self._ends.callback(self.exchange.close)
         self.protocols: list[ProtocolHandle] = [self.mqtt, self.kafka]
         for protocol in self.protocols:
             self.reactors.register(protocol)

@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> int:
             print(toml(config), end="")
             return 0
         logs.start(config.log.level, config.log.format)
-        limits.raise_descriptors()
         return run(config, chosen.hints)
     except StartError as error:
         print(f"robustmq-server: {logs.printable(str(error))}", file=sys.stderr)
@@ -54,6 +53,7 @@ def run(config: Config, hints: bool) -> int:
 async def serve(config: Config, hints: bool) -> None:
     """The broker's life. StartError."""
     from robustmq.server.assembly import Broker
+    descriptors = limits.raise_descriptors()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,6 +64,7 @@ async def serve(config: Config, hints: bool) -> None:
         gc.collect()
         gc.freeze()             # what is here stays: later collections need not look at it
         announce(broker.listeners, hints)
+        limits.warn_about_descriptors(descriptors)
         await stop.wait()
     finally:
         in_time = end_in_time()
