@@ -102,7 +102,7 @@ class Broker:
         self._ends.callback(self.mqtt.close)
         self.kafka = KafkaProtocol(self.topics, self.exchange, COLD_APIS, high_water_bytes=high_water,
                                    max_request_bytes=config.kafka.max_request_bytes)
-        self.exchange.attach(self.reactors)
+        self.exchange.attach(self.reactors, self.log)
         self._ends.callback(self.exchange.close)
         self.protocols: list[ProtocolHandle] = [self.mqtt, self.kafka]
         for protocol in self.protocols:
