@@ -20,7 +20,8 @@ JOBS = int(os.environ.get("ROBUSTMQ_JOBS", os.cpu_count() or 1))
 
 # What Cython generates is not ours to tidy: these warnings fire in its boilerplate only.
 GENERATED = ["-Wno-unused-function", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
-             "-Wno-cast-function-type", "-Wno-sign-compare", "-Wno-unused-but-set-variable", "-Wno-implicit-fallthrough"]
+             "-Wno-cast-function-type", "-Wno-sign-compare", "-Wno-unused-but-set-variable",
+             "-Wno-implicit-fallthrough"]
 SANITIZE = {
     "address": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-O1", "-g"],
     "fuzz": ["-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=undefined", "-shared-libasan",

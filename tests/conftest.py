@@ -13,7 +13,7 @@ import pytest
 
 START_S, STOP_S = 30, 30
 LISTENERS = ("mqtt.listen", "mqtt.ws_listen", "kafka.listen", "http.listen")
-FOR_TESTS = {**{listener: "127.0.0.1:0" for listener in LISTENERS}, "kafka.group_initial_rebalance_delay_ms": "0"}
+FOR_TESTS = {**dict.fromkeys(LISTENERS, "127.0.0.1:0"), "kafka.group_initial_rebalance_delay_ms": "0"}
 Address = tuple[str, int]
 
 
