@@ -31,11 +31,12 @@ def batch(values: Sequence[bytes], *, timestamp: int = 1_700_000_000_000, produc
 
 def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """(base offset, last offset, batch) of each batch in what a read returned."""
-    while data:
-        base, length = struct.unpack_from(">qi", data)
-        delta, = struct.unpack_from(">i", data, 23)
-        yield base, base + delta, data[:length + 12]
-        data = data[length + 12:]
+    at = 0
+    while at < len(data):
+        base, length = struct.unpack_from(">qi", data, at)
+        delta, = struct.unpack_from(">i", data, at + 23)
+        yield base, base + delta, data[at:at + length + 12]
+        at += length + 12
 
 
 def values(data: bytes) -> list[tuple[int, bytes]]:

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,42 +11,19 @@ from robustmq._fastpath.stores.log import Log
 from robustmq._fastpath.stores.partition_ref import PartitionRef, SequenceError
 
 from tests.batches import batch, split, values
-
-ID = bytes(range(16))
-MIB = 1 << 20
+from tests.logs import ID, MIB, open_log, settled
 
 
 @pytest.fixture(params=["memory", "wal"])
-def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Log]]:
-    """Opens a small log of either kind; closes it after the test."""
-    opened = []
-
-    def make() -> Log:
-        opened.append(Log(tmp_path / "data" if request.param == "wal" else None, segment_bytes=MIB,
-                          journal_bytes=8 * MIB, memory_bytes=8 * MIB))
-        return opened[-1]
-
-    yield make
-    for log in opened:
-        log.close()
-
-
-@pytest.fixture
-def log(open_log: Callable[[], Log]) -> Log:
-    return open_log()
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    log = open_log(tmp_path / "data" if request.param == "wal" else None)
+    yield log
+    log.close()
 
 
 @pytest.fixture
 def partition(log: Log) -> PartitionRef:
     return log.create_stream("a.b", ID)
-
-
-def settled(log: Log) -> None:
-    """Until the keeper has retired what is above the bound."""
-    deadline = time.monotonic() + 20
-    while log.stats().get("wal", log.stats()["memory"])["bytes_kept"] > 8 * MIB:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_offsets_are_dense_and_batches_come_back_as_they_went(partition: PartitionRef) -> None:

@@ -5,7 +5,8 @@
     reserved, or its crc does not match            a pad; counted in `dropped`
     no mark of this life, in the last segment      the tail: what follows is zeroed, appends go on here
     the same in an older segment                   the rest of it is one pad; reported
-    a batch after a hole of its stream             last segment: a pad, it was never durable; older: kept, `gaps`
+    a batch after a hole of its stream             hole in the last segment: a pad, it was never durable and the batches
+                                                   before it may come again; in an older one: kept, counted in `gaps`
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
     a file that is not a segment of this journal   removed (a segment on its way to a new life); reported
 

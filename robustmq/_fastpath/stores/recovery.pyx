@@ -24,6 +24,7 @@ cdef struct Scan:
     LogCore* core
     Journal* journal
     bint last                       # the newest segment that holds entries
+    uint64_t damage                 # position of the last damage in an older segment
     uint64_t entries
     uint64_t bytes
     uint64_t dropped
@@ -72,7 +73,7 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
     if partition == NULL or base != <uint64_t>batch_base_offset(entry_body(entry)):
         return False
     if base > partition.end and partition.end > 0:
-        if scan.last:
+        if scan.last and partition.last_position > scan.damage:
             return False
         scan.gaps += 1
     return partition_recover(partition, entry, position)
@@ -137,7 +138,11 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
             else:
                 entry.mark = <uint64_t>segment.nonce << 32 | stride << 2 | MARK_PAD
                 scan.dropped += 1
+                if not scan.last:
+                    scan.damage = base + offset
         offset += stride
+    if offset < size and not scan.last:
+        scan.damage = base + size
     return offset
 
 
@@ -189,7 +194,7 @@ cdef void drop_orphans(Scan* scan) noexcept nogil:
 
 
 cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
-    cdef Scan scan = Scan(core, journal, False, 0, 0, 0, 0, 0)
+    cdef Scan scan = Scan(core, journal, False, 0, 0, 0, 0, 0, 0)
     cdef Segment* segment = NULL
     cdef uint64_t end = 0, previous = 0
     cdef int failed = 0
