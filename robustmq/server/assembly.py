@@ -110,9 +110,8 @@ class Broker:
 
     async def _open_cold_halves(self) -> None:
         config = self.config
-        self.groups = Groups(GroupLimits(**chosen(
-            config.kafka, "group_min_session_timeout_ms", "group_max_session_timeout_ms",
-            "group_initial_rebalance_delay_ms", "offsets_retention_ms")), StateLog(self.log, Space.GROUPS))
+        group_limits = GroupLimits(**chosen(config.kafka, *(item.name for item in fields(GroupLimits))))
+        self.groups = Groups(group_limits, StateLog(self.log, Space.GROUPS))
         self._ends.callback(self.groups.close)
         limits = MqttLimits(**chosen(config.mqtt, *(item.name for item in fields(MqttLimits))))
         self.mqtt_service = MqttService(self.mqtt, self.reactors, self.exchange, limits)
@@ -215,6 +214,7 @@ def kafka_settings(config: Config) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": str(kafka.group_initial_rebalance_delay_ms),
         "group.max.session.timeout.ms": str(kafka.group_max_session_timeout_ms),
         "group.min.session.timeout.ms": str(kafka.group_min_session_timeout_ms),
+        "offset.metadata.max.bytes": str(kafka.offset_metadata_max_bytes),
         "offsets.retention.minutes": str(kafka.offsets_retention_ms // 60_000),
         "socket.request.max.bytes": str(kafka.max_request_bytes),
     }

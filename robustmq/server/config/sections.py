@@ -102,6 +102,11 @@ class Kafka:
                                             "Longest session timeout of a member.")
     offsets_retention_ms: int = key(604_800_000, Duration(1000, 10**13, "ms"),
                                     "Offsets of a group without members are forgotten after it.")
+    group_max_size: int = key(10_000, Integer(1, 1_000_000), "Members of one group.")
+    groups_max: int = key(100_000, Integer(1, 10_000_000), "Groups.")
+    groups_max_bytes: int = key(256 * MIB, Size(MIB, TIB), "Metadata and assignments of the members of all groups.")
+    offsets_max: int = key(1_000_000, Integer(1, 100_000_000), "Committed offsets of all groups.")
+    offset_metadata_max_bytes: int = key(4096, Size(0, 32767), "Longest metadata of a committed offset.")
 
 
 @dataclass(frozen=True)
