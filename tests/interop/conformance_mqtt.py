@@ -20,7 +20,7 @@ from tests.conftest import launch
 
 SUITES = {"client_test": "3.1.1", "client_test5": "5.0"}
 LIMIT_S = 90
-SETTINGS = {"mqtt.deny_subscribe": '["test/nosubscribe"]', "mqtt.server_keepalive_max_s": "60",
+SETTINGS = {"mqtt.deny_subscribe": "test/nosubscribe", "mqtt.server_keepalive_max_s": "60",
             "mqtt.receive_maximum": "20"}
 # The suites read their options behind unittest's back: run one test with its globals set instead.
 RUN = """
