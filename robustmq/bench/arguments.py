@@ -68,12 +68,13 @@ def address(text: str) -> tuple[str, int]:
 Adder = Callable[..., Action]
 
 
-def shared() -> ArgumentParser:
+def shared(seconds: float, warmup_s: float) -> ArgumentParser:
     """Options of every command."""
     parser = ArgumentParser(add_help=False)
     add = parser.add_argument
-    add("--seconds", type=duration, default=5.0, help="measured time (default 5)")
-    add("--warmup", type=amount, default=1.0, help="seconds before it that are not counted (default 1)")
+    add("--seconds", type=duration, default=seconds, help=f"measured time (default {seconds:g})")
+    add("--warmup", type=amount, default=warmup_s,
+        help=f"seconds before it that are not counted (default {warmup_s:g})")
     add("--json", type=Path, metavar="FILE", help="write everything as JSON, - for standard output")
     add("--plot", type=Path, metavar="FILE", help="write a picture (PNG, SVG, PDF); needs matplotlib")
     add("--core", type=natural, help="keep this process on one core")
@@ -108,6 +109,22 @@ def mqtt_options(parser: ArgumentParser, action: str) -> None:
     add("--prefix", default="bench", help="first level of the topics (default bench)")
 
 
+def kafka_options(parser: ArgumentParser, action: str) -> None:
+    """kafka produce, consume, end-to-end."""
+    add = parser.add_argument
+    rated(add)
+    add("--address", type=address, default=("127.0.0.1", 9092), help="HOST:PORT (default 127.0.0.1:9092)")
+    add("--clients", type=positive, default=1, help="connections of each role; client i uses partition i modulo theirs")
+    add("--partitions", type=positive, default=1, help="of the topic, which is made anew (default 1)")
+    add("--batch", type=positive, default=160, help="records of one Produce request (default 160: 17 KiB of 100 bytes)")
+    add("--acks", type=int, choices=(-1, 0, 1), default=-1, help="-1 is all (default)")
+    add("--window", type=positive, default=5, help="requests of one producer without an answer (default 5)")
+    add("--fetch-bytes", type=positive, default=1 << 20, help="most bytes of one Fetch (default 1 MiB)")
+    if action == "consume":
+        add("--records", type=positive, default=1_000_000,
+            help="written first, then read from offset 0 again and again (default 1,000,000)")
+
+
 def ceiling_options(parser: ArgumentParser, command: str) -> None:
     """echo, relay."""
     add = parser.add_argument
@@ -119,21 +136,45 @@ def ceiling_options(parser: ArgumentParser, command: str) -> None:
     add("--window", type=natural, default=1000, help="messages that a publisher has outstanding (default 1000)")
 
 
+def compare_options(parser: ArgumentParser) -> None:
+    """compare."""
+    add = parser.add_argument
+    add("--loads", nargs="+", default=[], metavar="WORD", help="only loads whose name contains one of these")
+    add("--targets", nargs="+", default=[], metavar="WORD", help="only brokers whose name contains one of these")
+    add("--durability", nargs="+", choices=("memory", "process", "disk"), default=["process", "disk"],
+        help="what this broker promises; it runs once with each (default: process disk)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of this broker")
+    add("--kafka-home", type=Path, metavar="DIR",
+        help="Apache Kafka's folder, or one of its jars (`make kafka-jars` fetches them to build/kafka)")
+    add("--data-dir", type=Path, metavar="DIR", help="where the brokers keep their data meanwhile (default: TMPDIR)")
+    add("--rounds", type=positive, default=1, help="run everything so often and show the medians (default 1)")
+    add("--no-pin", action="store_true", help="let everybody use all cores (default: the server on the first, this "
+                                              "process on the second)")
+
+
 def parser() -> ArgumentParser:
     """All commands."""
     top = ArgumentParser("robustmq-bench", description=DESCRIPTION, epilog=EPILOG,
                          formatter_class=RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = shared()
+    common = shared(5, 1)
     actions = commands.add_parser("mqtt", help="publish, subscribe, or both").add_subparsers(dest="action",
                                                                                           required=True)
     for action, text in (("pub", "publish; counts writes, or acknowledgements (QoS 1, 2)"),
                          ("sub", "subscribe; counts what others publish"),
                          ("pubsub", "both; counts deliveries")):
         mqtt_options(actions.add_parser(action, help=text, description=text, parents=[common]), action)
+    actions = commands.add_parser("kafka", help="produce, consume, or both").add_subparsers(dest="action",
+                                                                                            required=True)
+    for action, text in (("produce", "produce; counts acknowledged records"),
+                         ("consume", "consume from offset 0; counts records"),
+                         ("end-to-end", "producers and consumers at the tail; counts records consumed")):
+        kafka_options(actions.add_parser(action, help=text, description=text, parents=[common]), action)
     for command, text in (("echo", "round trips through an epoll echo server"),
                           ("relay", "MQTT frames through a relay that parses nothing")):
         ceiling_options(commands.add_parser(command, help=text, description=text, parents=[common]), command)
+    text = "the same loads on this broker, on each peer that is installed and on the kernel alone"
+    compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4)]))
     return top
 
 

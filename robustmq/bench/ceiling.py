@@ -55,7 +55,7 @@ def run_echo(load: MqttLoad, cores: Cores = frozenset()) -> Result:
     load.check()
     with ceiling_server(load.publishers, 0, cores) as (child, ports), ExitStack() as opened:
         connections = [opened.enter_context(connect((HOST, ports[0]))) for _ in range(load.publishers)]
-        return charged(child, lambda: measure(load, connections, connections, "epoll echo"))
+        return charged(child, lambda begin: measure(load, connections, connections, "epoll echo", begin))
 
 
 def run_relay(load: MqttLoad, cores: Cores = frozenset()) -> Result:
@@ -67,7 +67,7 @@ def run_relay(load: MqttLoad, cores: Cores = frozenset()) -> Result:
     with ceiling_server(load.publishers, load.subscribers, cores) as (child, ports), ExitStack() as opened:
         publishers = [opened.enter_context(connect((HOST, ports[0]))) for _ in range(load.publishers)]
         subscribers = [opened.enter_context(connect((HOST, ports[1]))) for _ in range(load.subscribers)]
-        return charged(child, lambda: measure(load, publishers, subscribers, "byte relay"))
+        return charged(child, lambda begin: measure(load, publishers, subscribers, "byte relay", begin))
 
 
 if __name__ == "__main__":

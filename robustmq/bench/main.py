@@ -11,11 +11,16 @@ from pathlib import Path
 
 from robustmq.bench import arguments
 from robustmq.bench.ceiling import run_echo, run_relay
+from robustmq.bench.compare import chosen, run_all
+from robustmq.bench.kafka import KafkaLoad
+from robustmq.bench.kafka import run as run_kafka
 from robustmq.bench.mqtt import MqttLoad
 from robustmq.bench.mqtt import run as run_mqtt
+from robustmq.bench.peers import all_peers
 from robustmq.bench.plot import write_plot
 from robustmq.bench.processes import own_cores, pin, split_cores
 from robustmq.bench.result import BenchError, Result
+from robustmq.bench.table import render
 
 
 def mqtt(args: Namespace) -> list[Result]:
@@ -33,6 +38,17 @@ def mqtt_load(args: Namespace) -> MqttLoad:
         version=args.mqtt_version, prefix=args.prefix, seconds=args.seconds, warmup_s=args.warmup, spin=args.spin)
 
 
+def kafka(args: Namespace) -> list[Result]:
+    """kafka produce, consume, end-to-end."""
+    produces, consumes = args.action != "consume", args.action != "produce"
+    load = KafkaLoad(
+        name=f"kafka {args.action}", producers=args.clients if produces else 0,
+        consumers=args.clients if consumes else 0, partitions=args.partitions, payload=args.payload, batch=args.batch,
+        acks=args.acks, window=args.window, rate=args.rate, fetch_bytes=args.fetch_bytes,
+        preload=0 if produces else args.records, seconds=args.seconds, warmup_s=args.warmup, spin=args.spin)
+    return [run_kafka(load, args.address)]
+
+
 def ceiling(args: Namespace) -> list[Result]:
     """echo, relay: the server on one core, this process on the other."""
     server, client = split_cores()
@@ -43,7 +59,21 @@ def ceiling(args: Namespace) -> list[Result]:
     return [run_echo(load, server) if args.command == "echo" else run_relay(load, server)]
 
 
-RUNS: dict[str, Callable[[Namespace], list[Result]]] = {"mqtt": mqtt, "echo": ceiling, "relay": ceiling}
+def compare(args: Namespace) -> list[Result]:
+    """All loads on all targets; prints the table itself."""
+    server, client = (frozenset[int](), frozenset[int]()) if args.no_pin else split_cores()
+    contests = chosen(args.loads, args.seconds, args.warmup)
+    peers = [peer for peer in all_peers(args.durability, args.set, args.kafka_home) if peer.found()
+             and (not args.targets or any(word.lower() in peer.name.lower() for word in args.targets))]
+    pin(client)
+    outcomes = run_all(contests, peers, server, args.data_dir, args.rounds)
+    if args.json != Path("-"):
+        print(render(outcomes))
+    return [outcome for outcome in outcomes if isinstance(outcome, Result)]
+
+
+RUNS: dict[str, Callable[[Namespace], list[Result]]] = {"mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling,
+                                                       "compare": compare}
 
 
 def document(results: Sequence[Result], argv: Sequence[str]) -> str:
@@ -64,9 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         pin(frozenset({args.core}))
     try:
         results = RUNS[args.command](args)
-        if args.json != Path("-"):
-            for result in results:
-                print(result)
+        if args.json != Path("-") and args.command != "compare":
+            print(*results, sep="\n")
         if args.json:
             text = document(results, argv)
             print(text) if args.json == Path("-") else args.json.write_text(text)

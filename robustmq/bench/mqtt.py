@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -159,7 +159,11 @@ def subscribe(connection: socket.socket, filters: Sequence[str], qos: int, versi
             raise BenchError(f"the broker refuses the subscription to {some[0]}: {packet[-len(some):].hex()}")
 
 
-def run(load: MqttLoad, address: Address, target: str = "") -> Result:
+def nothing() -> None:
+    """Who is not charged needs no beginning."""
+
+
+def run(load: MqttLoad, address: Address, target: str = "", begin: Callable[[], None] = nothing) -> Result:
     """Connect everybody, run, count."""
     load.check()
     with ExitStack() as opened:
@@ -175,12 +179,14 @@ def run(load: MqttLoad, address: Address, target: str = "") -> Result:
             connection = opened.enter_context(connect(address))
             window = min(window, greet(connection, f"bench-{os.getpid()}-p{i}", load.version))
             publishers.append(connection)
-        return measure(replace(load, window=window), publishers, subscribers, target or f"{address[0]}:{address[1]}")
+        return measure(replace(load, window=window), publishers, subscribers,
+                       target or f"{address[0]}:{address[1]}", begin)
 
 
 def measure(load: MqttLoad, publishers: Sequence[socket.socket], subscribers: Sequence[socket.socket],
-            target: str) -> Result:
+            target: str, begin: Callable[[], None] = nothing) -> Result:
     """Run over connections that have been greeted."""
+    begin()
     frame = encode_frame(load)
     for connection in (*publishers, *subscribers):
         connection.setblocking(False)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -94,18 +95,33 @@ class Child:
         ticks = [cpu_ticks(pid) for pid in tree(self.process.pid)]
         return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
+    def forget_peak(self) -> None:
+        """Let peak_bytes count from now on (/proc/PID/clear_refs, 5)."""
+        for pid in tree(self.process.pid):
+            with suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+
     def peak_bytes(self) -> int | None:
         """The most that it and its children had resident (VmHWM)."""
         peaks = [status_kib(pid, "VmHWM") for pid in tree(self.process.pid)]
         return sum(peaks) * 1024 if peaks else None
 
 
-def charged(child: Child, run: Callable[[], Result]) -> Result:
-    """The result of `run`, with what it cost the child. CPU time is that of the whole run, warm-up included, in
-    proportion to the messages that were measured.
+Begin = Callable[[], None]      # a load calls it when everybody is connected and what it reads is written
+
+
+def charged(child: Child, run: Callable[[Begin], Result]) -> Result:
+    """The result of `run`, with what it cost the child since `run` called its argument. CPU time is that of the whole
+    load, warm-up included, in proportion to the messages that were measured.
     """
-    before = child.cpu_s()
-    result = run()
+    before: float | None = None
+
+    def begin() -> None:
+        nonlocal before
+        child.forget_peak()
+        before = child.cpu_s()
+
+    result = run(begin)
     after = child.cpu_s()
     if before is not None and after is not None and result.total:
         result.cpu_s = (after - before) * result.messages / result.total

@@ -92,6 +92,9 @@ class Result:
             lines.append(f"  delivery  {self.latency}")
         if self.ack_latency:
             lines.append(f"  ack       {self.ack_latency}")
+        if self.cpu_s is not None:
+            lines.append(f"  server    {self.cpu_s_per_million or 0:.3g} CPU s per million messages, "
+                         f"{(self.peak_bytes or 0) / 2**20:,.0f} MiB at most")
         if self.lost:
             lines.append(f"  lost      {self.lost:,} of {self.sent:,}")
         lines += [f"  {name:9} {count:,}" for name, count in self.errors.items() if count]
