@@ -160,15 +160,17 @@ def status_kib(pid: int, name: str) -> int:
 
 def tree(pid: int) -> dict[int, str]:
     """A process and its descendants, each with its start time."""
-    started = start_time(pid)
-    if not started:
-        return {}
-    found = {pid: started}
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            found.update(tree(int(child)))
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = stat_fields(int(entry.name))
+        if fields:
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: dict[int, str] = {}
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        started = start_time(one)
+        if started:
+            found[one] = started
+            waiting += children.get(one, [])
     return found

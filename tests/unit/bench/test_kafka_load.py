@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from kafka.record.default_records import DefaultRecordBatch
+
 from robustmq._fastpath.protocols.kafka.frames import RequestHeader, encode_response
 from robustmq._fastpath.protocols.kafka.messages import (
     CreateTopicsRequest,
