@@ -1,4 +1,6 @@
 # RobustMQ. `make run` and `make test` do all the set-up: python3 (3.11 or later), a C compiler and make are enough.
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -32,7 +34,7 @@ $(VENV)/.ready: pyproject.toml .ci/venv.sh .ci/empty_venv.sh
 
 $(VENV)/.built: $(VENV)/.ready $(SOURCES) $(SHIMS)
 	@echo "robustmq: compiling what changed ($(JOBS) at a time)"
-	@$(BUILD)
+	@$(BUILD) 2>&1 | { grep -v '^Compiling ' || true; }
 	@touch $@
 
 lint: build      ## ruff, mypy, and our C headers under -Wall -Wextra -Werror
