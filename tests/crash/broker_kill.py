@@ -37,7 +37,7 @@ class Broker:
             sys.executable, "-m", "robustmq.server", "--data-dir", data_dir,
             "--set", f"mqtt.listen=127.0.0.1:{self.mqtt}", "--set", f"kafka.listen=127.0.0.1:{self.kafka}",
             "--set", "mqtt.ws_listen=", "--set", "http.listen=", "--set", f"storage.durability={durability}",
-            "--set", "storage.segment_bytes=16MiB",
+            "--set", "storage.segment_bytes=16MiB", "--set", "log.level=error",
         ]
         self.process: subprocess.Popen[str] | None = None
 
@@ -61,9 +61,11 @@ class Broker:
 Publishers = list[mqtt_publisher.Publisher | kafka_publisher.Publisher]
 
 
-def findings_of(broker: Broker, publishers: Publishers) -> list[str]:
-    """Read and check the history of every publisher's topic."""
+def findings_of(data_dir: str, durability: str, publishers: Publishers) -> list[str]:
+    """Read and check the history of every publisher's topic, through a broker on ports that no publisher knows."""
     found: list[str] = []
+    broker = Broker(data_dir, durability)
+    broker.start()
     for publisher in publishers:
         kafka = isinstance(publisher, kafka_publisher.Publisher)
         acked = set(publisher.acked)
@@ -72,6 +74,8 @@ def findings_of(broker: Broker, publishers: Publishers) -> list[str]:
             found += history.check(publisher.topic, stored, acked, exactly_once=kafka)
         if kafka:
             found += [f"{publisher.topic}: delivery failed: {error}" for error in publisher.failed[:3]]
+    if (code := broker.stop(signal.SIGTERM)) != 0:
+        found.append(f"SIGTERM: exit {code}")
     return found
 
 
@@ -92,13 +96,13 @@ def run(rounds: int, durability: str, check_every: int, seed: int) -> list[str]:
                 publisher.broker_up.set()
             threading.Event().wait(rng.uniform(0.15, 0.9))      # the load runs; nothing is waited for
             broker.stop(signal.SIGKILL)
+            if number % check_every == 0 and number < rounds:
+                found += findings_of(data_dir, durability, publishers)
             seconds = broker.start()
             acked = sum(len(publisher.acked) for publisher in publishers)
             print(f"round {number}/{rounds}: ready again in {seconds:.2f} s, {acked} acknowledged so far", flush=True)
-            if number % check_every == 0 and number < rounds:
-                found += findings_of(broker, publishers)
-                if found:
-                    break
+            if found:
+                break
         for publisher in mqtt:
             publisher.broker_up.set()
         for publisher in publishers:
@@ -107,9 +111,9 @@ def run(rounds: int, durability: str, check_every: int, seed: int) -> list[str]:
             publisher.join(90)
             if publisher.is_alive():
                 found.append(f"{publisher.name} did not get its last acknowledgements")
-        found += findings_of(broker, publishers)
         if (code := broker.stop(signal.SIGTERM)) != 0:
             found.append(f"SIGTERM: exit {code}")
+        found += findings_of(data_dir, durability, publishers)
         return list(dict.fromkeys(found))
 
 
