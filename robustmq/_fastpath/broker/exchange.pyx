@@ -15,10 +15,12 @@ from robustmq._fastpath.broker.topic cimport Topic, Topics
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_synchronize
 from robustmq._fastpath.reactor.core cimport SYNC_FAILED
-from robustmq._fastpath.reactor.reactors cimport Reactors, reactors_await_from, reactors_count, reactors_mailbox
+from robustmq._fastpath.reactor.reactors cimport (
+    Reactors, reactors_await_from, reactors_brake_by, reactors_count, reactors_mailbox,
+)
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
-from robustmq._fastpath.stores.log cimport Log, log_wal
+from robustmq._fastpath.stores.log cimport Log, LogCore, log_pressed, log_wait_room, log_wal
 
 SHARE = "$share/"
 
@@ -46,6 +48,14 @@ cdef uint64_t durable(void* journal) noexcept nogil:
 
 cdef void want(void* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil:
     journal_want_sync(<Journal*>journal, position, box, mail)
+
+
+cdef bint pressed(void* core) noexcept nogil:
+    return log_pressed(<LogCore*>core)
+
+
+cdef void wait_room(void* core) noexcept nogil:
+    log_wait_room(<LogCore*>core)
 
 
 def split_shared(str filter not None):
@@ -88,6 +98,7 @@ cdef class Exchange:
         cdef uint32_t i
         if log_wal(log.core) != NULL:
             reactors_await_from(reactors, durable, want, log_wal(log.core))
+        reactors_brake_by(reactors, pressed, wait_room, log.core)
         self.core.reactor_count = reactors_count(reactors)
         for i in range(self.core.reactor_count):
             self.core.boxes[i] = reactors_mailbox(reactors, i)

@@ -152,6 +152,14 @@ cdef struct Durability:
     void (*want)(void* source, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil
 
 
+# The brake on what makes load: `pressed` is asked once a turn (it must cost nothing), `wait` sleeps until the store has
+# room again, while the reactor is offline (QSBR).
+cdef struct Brake:
+    void* source
+    bint (*pressed)(void* source) noexcept nogil            # NULL: no brake
+    void (*wait)(void* source) noexcept nogil
+
+
 # Written before the reactors start, but for what is marked atomic.
 cdef struct Shared:
     uint32_t count
@@ -165,6 +173,7 @@ cdef struct Shared:
     int64_t write_timeout_ns
     int64_t spin_ns
     Durability durability
+    Brake brake
     uint64_t connections        # atomic: of all reactors
     uint32_t control_asleep     # atomic: the control plane has taken everything and waits for the bell
     int seam_fd                 # its bell

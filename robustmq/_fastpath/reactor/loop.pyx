@@ -163,6 +163,10 @@ cdef void turn(Reactor* reactor, poller_event* events, int n) noexcept nogil:
         output_bury(reactor)
     seam_announce(reactor)
     qsbr_quiescent(reactor.qsbr)
+    if reactor.shared.brake.pressed != NULL and reactor.shared.brake.pressed(reactor.shared.brake.source):
+        qsbr_offline(reactor.qsbr)
+        reactor.shared.brake.wait(reactor.shared.brake.source)
+        qsbr_online(reactor.qsbr)
     count(&reactor.counters.mails, mails)
     count(&reactor.counters.loops, 1)
 

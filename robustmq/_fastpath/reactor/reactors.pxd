@@ -32,6 +32,10 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
                               void (*want)(void* source, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil,
                               void* source)
 
+# Before start: what may slow the reactors down (core.pxd, Brake).
+cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
+                            void (*wait)(void* source) noexcept nogil, void* source)
+
 # On the thread of the reactor whose mailbox has this receiver (Mail.run's second argument): the open link with that
 # id, or NULL.
 cdef Link* reactor_link(void* receiver, uint64_t link_id) noexcept nogil

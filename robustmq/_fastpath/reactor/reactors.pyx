@@ -261,6 +261,13 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
     reactors.shared.durability.source = source
 
 
+cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
+                            void (*wait)(void* source) noexcept nogil, void* source):
+    reactors.shared.brake.pressed = pressed
+    reactors.shared.brake.wait = wait
+    reactors.shared.brake.source = source
+
+
 cdef Link* reactor_link(void* receiver, uint64_t link_id) noexcept nogil:
     cdef Connection* connection = links_find(&(<Reactor*>receiver).links, link_id)
     if connection == NULL or connection.flags & (WANTS_CLOSE | CLOSING):

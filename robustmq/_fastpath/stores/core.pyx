@@ -1,5 +1,6 @@
 """Streams by number, and what happens to each entry of a segment that is retired: see core.pxd."""
 from libc.stdlib cimport calloc, free
+from robustmq._fastpath.atomic cimport load_acquire_u64
 from robustmq._fastpath.batch cimport batch_producer_id
 from robustmq._fastpath.hash cimport hash_mix
 from robustmq._fastpath.platform cimport (
@@ -61,7 +62,7 @@ cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t
     head.flags = 0
     head.leader_epoch = 0
     head.stream = partition.stream
-    head.base_offset = partition.end
+    head.base_offset = load_acquire_u64(&partition.end)     # a batch that comes in between says more
     head.origin = 0
     head.aux = 0
     why = journal_append(partition.journal, &head, body, n, NULL, 0, &position)

@@ -14,7 +14,7 @@ from robustmq._fastpath.qsbr cimport qsbr_synchronize
 from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
     MARK_PAD, MARK_RESERVED, Entry, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
-    journal_health, journal_tail, tell_listeners,
+    journal_health, journal_start, journal_tail, tell_listeners,
 )
 from robustmq._fastpath.stores.segment cimport (
     SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_unlist, segments_full, segments_trim,
@@ -203,7 +203,7 @@ cdef void prefault(Journal* journal) noexcept nogil:
 
 
 cdef uint64_t listed(Journal* journal) noexcept nogil:
-    return (journal_tail(journal) - 1 >> journal.segments.shift) - (journal.start >> journal.segments.shift) + 1
+    return (journal_tail(journal) - 1 >> journal.segments.shift) - (journal_start(journal) >> journal.segments.shift) + 1
 
 
 cdef Status carry_forward(Journal* journal, uint64_t first, uint64_t end) noexcept nogil:

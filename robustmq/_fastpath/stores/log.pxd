@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
-from robustmq._fastpath.stores.journal cimport Journal
+from robustmq._fastpath.stores.journal cimport Journal, journal_pressed
 from robustmq._fastpath.stores.partition cimport Partition
 
 
@@ -43,3 +43,9 @@ cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogi
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil         # NULL with a memory-only log
 cdef Journal* log_memory(LogCore* core) noexcept nogil
+
+# Whether a journal wants those who append to wait (journal.pxd, journal_pressed), and the waiting.
+cdef inline bint log_pressed(LogCore* core) noexcept nogil:
+    return core.wal != NULL and journal_pressed(core.wal) or journal_pressed(core.memory)
+
+cdef void log_wait_room(LogCore* core) noexcept nogil

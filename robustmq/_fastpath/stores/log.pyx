@@ -20,7 +20,7 @@ from robustmq._fastpath.stores.core cimport (
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_STREAM_END, EntryHead, JournalCounters, entry_body, journal_append, journal_at,
     journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
-    journal_start, journal_tail, journal_want_sync,
+    journal_start, journal_tail, journal_wait_room, journal_want_sync,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
@@ -109,6 +109,12 @@ cdef Journal* log_wal(LogCore* core) noexcept nogil:
 
 cdef Journal* log_memory(LogCore* core) noexcept nogil:
     return core.memory
+
+
+cdef void log_wait_room(LogCore* core) noexcept nogil:
+    if core.wal != NULL:
+        journal_wait_room(core.wal)
+    journal_wait_room(core.memory)
 
 
 # --- Python -----------------------------------------------------------------------------------------------------------

@@ -209,9 +209,13 @@ cdef void segment_list(SegmentStore* store, Segment* segment) noexcept nogil:
 
 
 cdef bint segments_full(SegmentStore* store, uint64_t sequence) noexcept nogil:
+    cdef bint none_free
     if load_acquire_ptr(&store.slots[sequence & store.mask]) != NULL:
         return True
-    return load_acquire_ptr(&store.free_list) == NULL and load_acquire_u32(&store.made) >= store.limit
+    spin_lock(&store.free_lock)
+    none_free = store.free_list == NULL
+    spin_unlock(&store.free_lock)
+    return none_free and load_acquire_u32(&store.made) >= store.limit
 
 
 cdef bint segment_unlist(SegmentStore* store, Segment* segment) noexcept nogil:
