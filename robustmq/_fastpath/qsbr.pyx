@@ -12,14 +12,10 @@ from robustmq._fastpath.atomic cimport (
     cas_u64, exchange_u32, fence_seq_cst, fetch_add_u64, load_acquire_u64, load_relaxed_u64, spin_lock, spin_unlock,
     store_release_u64,
 )
-
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-
-    int nanosleep(const timespec* wanted, timespec* left)
+from robustmq._fastpath.platform cimport (
+    pthread_cond_broadcast, pthread_cond_init, pthread_cond_t, pthread_cond_wait, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_t, pthread_mutex_unlock,
+)
 
 
 cdef enum:
@@ -45,6 +41,11 @@ cdef Slot[SLOTS] slots
 cdef uint64_t epoch = 1                 # atomic
 cdef uint64_t waiting = 0               # atomic: how many retired things are not freed yet
 cdef uint32_t list_lock = 0
+cdef uint64_t synchronizing = 0         # atomic: threads in qsbr_synchronize, which a passing slot wakes
+cdef pthread_mutex_t passing_lock
+cdef pthread_cond_t passing
+pthread_mutex_init(&passing_lock, NULL)
+pthread_cond_init(&passing, NULL)
 cdef Retired* oldest = NULL             # by epoch
 cdef Retired* newest = NULL
 cdef uint32_t slot_index
@@ -70,12 +71,23 @@ cdef void qsbr_quiescent(int slot) noexcept nogil:
     cdef uint64_t now = load_acquire_u64(&epoch)
     if slots[slot].seen != now:
         store_release_u64(&slots[slot].seen, now)
+        wake_synchronizers()
     if load_relaxed_u64(&waiting):
         qsbr_collect()
 
 
 cdef void qsbr_offline(int slot) noexcept nogil:
     store_release_u64(&slots[slot].seen, AWAY)
+    wake_synchronizers()
+
+
+cdef void wake_synchronizers() noexcept nogil:
+    """After a slot's `seen` was stored. The fence pairs with the one in smallest_seen: one side sees the other."""
+    fence_seq_cst()
+    if load_relaxed_u64(&synchronizing):
+        pthread_mutex_lock(&passing_lock)
+        pthread_cond_broadcast(&passing)
+        pthread_mutex_unlock(&passing_lock)
 
 
 cdef void qsbr_online(int slot) noexcept nogil:
@@ -150,11 +162,10 @@ cdef void qsbr_collect() noexcept nogil:
 
 cdef void qsbr_synchronize() noexcept nogil:
     cdef uint64_t target = fetch_add_u64(&epoch, 1) + 1
-    cdef timespec pause
-    pause.tv_sec = 0
-    pause.tv_nsec = 20000
+    pthread_mutex_lock(&passing_lock)
+    fetch_add_u64(&synchronizing, 1)
     while smallest_seen() < target:     # ends within one loop iteration of the slowest thread; sleepers do not count
-        nanosleep(&pause, NULL)
-        if pause.tv_nsec < 1000000:
-            pause.tv_nsec *= 2
+        pthread_cond_wait(&passing, &passing_lock)
+    fetch_add_u64(&synchronizing, <uint64_t>-1)
+    pthread_mutex_unlock(&passing_lock)
     qsbr_collect()
