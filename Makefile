@@ -11,7 +11,7 @@ SOURCES = $(shell find robustmq -name '*.pyx' -o -name '*.pxd' -o -name '*.h') s
 SHIMS   = $(shell find tests/shims -name '*.pyx')
 BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --inplace
 SANITIZED_address = tests/unit tests/spec
-SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py tests/unit/test_reactor.py \
+SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     $(wildcard tests/unit/stores tests/unit/test_journal*.py tests/unit/test_partition*.py tests/unit/test_log*.py)
 
 .PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka messages kafka-jars wheel clean
