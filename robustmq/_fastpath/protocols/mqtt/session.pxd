@@ -192,7 +192,9 @@ cdef enum AnswerKind:
 
 # A connection of `reactor` was opened before (it knows the mailbox). NULL: memory is out.
 cdef Session* session_new(Core* core, const uint8_t* client_id, uint32_t n, uint32_t reactor) noexcept nogil
-cdef void session_free(Session* session) noexcept nogil         # at once; only when nobody can name it any more
+
+# At once, when nobody can name it any more. It has ended: detached and forgotten before. Its Core may be gone already.
+cdef void session_free(Session* session) noexcept nogil
 
 # The only way to another state; False for a move that the picture above does not have.
 cdef bint session_move(Session* session, SessionState to) noexcept nogil

@@ -66,8 +66,8 @@ cdef void forget_aliases(Session* session) noexcept nogil:
 
 
 cdef void session_free(Session* session) noexcept nogil:
-    session_forget(session)
-    forget_aliases(session)
+    slots_free(&session.flight)
+    slots_free(&session.queue)
     acks_free(&session.acks)
     ids_free(&session.received)
     free(session.grants)
