@@ -15,6 +15,7 @@ Load for MQTT and Kafka brokers, with honest latencies.
   robustmq-bench kafka produce --partitions 4 --clients 4     16 KiB batches, acks=all
   robustmq-bench kafka end-to-end --rate 10000                from producer to consumer
   robustmq-bench relay --batch 50                             what the kernel alone can do
+  robustmq-bench idle --clients 20000                         what a broker costs that does nothing
   robustmq-bench compare                                      this broker and every peer found, a table of ratios
 """
 EPILOG = """\
@@ -136,10 +137,9 @@ def ceiling_options(parser: ArgumentParser, command: str) -> None:
     add("--window", type=natural, default=1000, help="messages that a publisher has outstanding (default 1000)")
 
 
-def compare_options(parser: ArgumentParser) -> None:
-    """compare."""
+def target_options(parser: ArgumentParser) -> None:
+    """Which brokers are started, and how."""
     add = parser.add_argument
-    add("--loads", nargs="+", default=[], metavar="WORD", help="only loads whose name contains one of these")
     add("--targets", nargs="+", default=[], metavar="WORD", help="only brokers whose name contains one of these")
     add("--durability", nargs="+", choices=("memory", "process", "disk"), default=["process", "disk"],
         help="what this broker promises; it runs once with each (default: process disk)")
@@ -147,6 +147,13 @@ def compare_options(parser: ArgumentParser) -> None:
     add("--kafka-home", type=Path, metavar="DIR",
         help="Apache Kafka's folder, or one of its jars (`make kafka-jars` fetches them to build/kafka)")
     add("--data-dir", type=Path, metavar="DIR", help="where the brokers keep their data meanwhile (default: TMPDIR)")
+
+
+def compare_options(parser: ArgumentParser) -> None:
+    """compare."""
+    add = parser.add_argument
+    target_options(parser)
+    add("--loads", nargs="+", default=[], metavar="WORD", help="only loads whose name contains one of these")
     add("--rounds", type=positive, default=1, help="run everything so often and show the medians (default 1)")
     add("--no-pin", action="store_true", help="let everybody use all cores (default: the server on the first, this "
                                               "process on the second)")
@@ -173,6 +180,10 @@ def parser() -> ArgumentParser:
     for command, text in (("echo", "round trips through an epoll echo server"),
                           ("relay", "MQTT frames through a relay that parses nothing")):
         ceiling_options(commands.add_parser(command, help=text, description=text, parents=[common]), command)
+    text = "start brokers that have nothing to do: time to ready, memory, CPU, and what idle connections add"
+    idle = commands.add_parser("idle", help=text, description=text, parents=[common])
+    target_options(idle)
+    idle.add_argument("--clients", type=natural, default=1000, help="MQTT connections (default 1000; 0: none)")
     text = "the same loads on this broker, on each peer that is installed and on the kernel alone"
     compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4)]))
     return top

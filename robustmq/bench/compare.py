@@ -79,7 +79,8 @@ def run_all(contests: Sequence[Contest], peers: Sequence[Peer], server: Cores, d
             if contest.ceiling:
                 outcome = run_ceiling(contest, server)
                 taken.setdefault((outcome.load, outcome.target), []).append(outcome)
-    return [median(outcomes) for outcomes in taken.values()]
+    order = [contest.load.name for contest in contests]
+    return sorted((median(outcomes) for outcomes in taken.values()), key=lambda outcome: order.index(outcome.load))
 
 
 def median(outcomes: Sequence[Outcome]) -> Outcome:

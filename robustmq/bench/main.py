@@ -12,11 +12,12 @@ from pathlib import Path
 from robustmq.bench import arguments
 from robustmq.bench.ceiling import run_echo, run_relay
 from robustmq.bench.compare import chosen, run_all
+from robustmq.bench.idle import Idle, run_all_idle
 from robustmq.bench.kafka import KafkaLoad
 from robustmq.bench.kafka import run as run_kafka
 from robustmq.bench.mqtt import MqttLoad
 from robustmq.bench.mqtt import run as run_mqtt
-from robustmq.bench.peers import all_peers
+from robustmq.bench.peers import Peer, all_peers
 from robustmq.bench.plot import write_plot
 from robustmq.bench.processes import own_cores, pin, split_cores
 from robustmq.bench.result import BenchError, Result
@@ -59,24 +60,35 @@ def ceiling(args: Namespace) -> list[Result]:
     return [run_echo(load, server) if args.command == "echo" else run_relay(load, server)]
 
 
+def found_peers(args: Namespace) -> list[Peer]:
+    """This broker, and the peers that are installed and wanted."""
+    return [peer for peer in all_peers(args.durability, args.set, args.kafka_home) if peer.found()
+            and (not args.targets or any(word.lower() in peer.name.lower() for word in args.targets))]
+
+
+def idle(args: Namespace) -> Sequence[Idle]:
+    """Brokers with nothing to do."""
+    server, client = split_cores()
+    pin(client)
+    return run_all_idle(found_peers(args), server, args.data_dir, args.clients, args.seconds)
+
+
 def compare(args: Namespace) -> list[Result]:
     """All loads on all targets; prints the table itself."""
     server, client = (frozenset[int](), frozenset[int]()) if args.no_pin else split_cores()
     contests = chosen(args.loads, args.seconds, args.warmup)
-    peers = [peer for peer in all_peers(args.durability, args.set, args.kafka_home) if peer.found()
-             and (not args.targets or any(word.lower() in peer.name.lower() for word in args.targets))]
     pin(client)
-    outcomes = run_all(contests, peers, server, args.data_dir, args.rounds)
+    outcomes = run_all(contests, found_peers(args), server, args.data_dir, args.rounds)
     if args.json != Path("-"):
         print(render(outcomes))
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
-RUNS: dict[str, Callable[[Namespace], list[Result]]] = {"mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling,
-                                                       "compare": compare}
+RUNS: dict[str, Callable[[Namespace], Sequence[Result | Idle]]] = {
+    "mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling, "idle": idle, "compare": compare}
 
 
-def document(results: Sequence[Result], argv: Sequence[str]) -> str:
+def document(results: Sequence[Result | Idle], argv: Sequence[str]) -> str:
     """JSON: what ran where, and every result with its curve."""
     return json.dumps({
         "command": ["robustmq-bench", *argv],
@@ -100,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = document(results, argv)
             print(text) if args.json == Path("-") else args.json.write_text(text)
         if args.plot:
-            write_plot(results, args.plot)
+            write_plot([result for result in results if isinstance(result, Result)], args.plot)
     except BenchError as error:
         print(f"robustmq-bench: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,58 @@
+"""Short loads on this broker: everything arrives, nothing is refused."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from robustmq.bench.idle import connect_all
+from robustmq.bench.kafka import KafkaLoad
+from robustmq.bench.kafka import run as run_kafka
+from robustmq.bench.mqtt import MqttLoad
+from robustmq.bench.mqtt import run as run_mqtt
+from tests.conftest import Broker
+
+MQTT = MqttLoad(seconds=0.3, warmup_s=0.1, batch=10, window=200)
+KAFKA = KafkaLoad(seconds=0.3, warmup_s=0.1, batch=10)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_mqtt_delivers_everything(broker: Broker, qos: int, version: int) -> None:
+    result = run_mqtt(replace(MQTT, qos=qos, version=version, prefix=f"all{qos}{version}"), broker.mqtt)
+    assert not any(result.errors.values()), result
+    assert result.lost == 0
+    assert result.messages > 0
+
+
+@pytest.mark.parametrize(("publishers", "subscribers", "topics"), [(3, 3, 3), (1, 7, 1), (2, 3, 20)])
+def test_mqtt_topics_are_shared_out(broker: Broker, publishers: int, subscribers: int, topics: int) -> None:
+    load = replace(MQTT, publishers=publishers, subscribers=subscribers, topics=topics, window=50,
+                   prefix=f"out{topics}")
+    result = run_mqtt(load, broker.mqtt)
+    assert not any(result.errors.values()), result
+    assert result.lost == 0
+
+
+def test_mqtt_acknowledgements_alone(broker: Broker) -> None:
+    result = run_mqtt(replace(MQTT, subscribers=0, qos=1, prefix="acks"), broker.mqtt)
+    assert result.messages > 0
+    assert result.ack_latency is not None
+
+
+@pytest.mark.parametrize("load", [
+    KAFKA, replace(KAFKA, acks=0), replace(KAFKA, producers=2, partitions=2), replace(KAFKA, consumers=1, rate=2000),
+    replace(KAFKA, producers=0, consumers=2, partitions=2, preload=5000),
+], ids=lambda load: f"{load.producers}p{load.consumers}c acks={load.acks}")
+def test_kafka(broker: Broker, load: KafkaLoad) -> None:
+    result = run_kafka(load, broker.kafka)
+    assert not any(result.errors.values()), result
+    assert result.messages > 0
+    assert result.lost == 0
+
+
+def test_idle_connections(broker: Broker) -> None:
+    from contextlib import ExitStack
+
+    with ExitStack() as opened:
+        connect_all(opened, broker.mqtt, 20)
