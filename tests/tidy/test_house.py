@@ -39,6 +39,21 @@ def test_every_header_has_a_reader() -> None:
         assert f'"{path.name}"' in everything, f"nobody includes {path}"
 
 
+def test_every_module_has_a_reader() -> None:
+    """A module of the product is imported by another one, or is a program."""
+    statement = re.compile(r"^\s*(?:from\s+\S+\s+)?c?import\s+(?:\([^)]*\)|[^\n]*)", re.MULTILINE)
+    imports = {path: " ".join(statement.findall(text(path))) for path in files(".py", ".pyx", ".pxd")
+               if path.parts[0] == "robustmq"}
+    programs = text(Path("pyproject.toml")) + text(Path("Makefile"))
+    for path in imports:
+        module = ".".join(path.with_suffix("").parts)
+        if path.stem in {"__init__", "__main__"} or module in programs:
+            continue
+        used = any(re.search(rf"\b{path.stem}\b", found) for other, found in imports.items()
+                   if other.with_suffix("") != path.with_suffix(""))
+        assert used, f"nothing in the product uses {path}"
+
+
 def test_nobody_polls() -> None:
     """No sleep in the product: who waits is woken."""
     for path in files(".py", ".pyx"):
