@@ -240,13 +240,29 @@ def test_damage_in_an_older_segment_is_reported_and_the_rest_is_kept(tmp_path: P
     log.close()
 
 
-def test_a_file_that_is_no_segment_is_removed(tmp_path: Path) -> None:
+def test_a_segment_on_its_way_to_a_new_life_is_removed(tmp_path: Path) -> None:
     written(tmp_path, 3)
-    stray = tmp_path / "journal" / f"{9:016x}.journal"
-    stray.write_bytes(bytes(MIB))
+    stray = tmp_path / "journal" / f"{2:016x}.journal"
+    for content in (b"", bytes(5000), bytes(MIB)):
+        stray.write_bytes(content)
+        log = open_log(tmp_path)
+        assert not stray.exists() and numbers(log) == [0, 1, 2] and log.recovered["notes"] == []
+        log.close()
+
+
+@pytest.mark.parametrize("offset", [0, 8, 12, 16, 24, 32])
+def test_a_damaged_header_costs_its_segment_and_is_reported(tmp_path: Path, offset: int) -> None:
+    written(tmp_path, 250, 10_000)
+    second = segments(tmp_path)[1]
+    data = bytearray(second.read_bytes())
+    data[offset] ^= 1
+    second.write_bytes(data)
     log = open_log(tmp_path)
-    assert not stray.exists() and numbers(log) == [0, 1, 2]
-    assert "removed" in log.recovered["notes"][0]
+    notes = log.recovered["notes"]
+    assert len(notes) == 2 and "kept as 0000000000000002.damaged" in notes[0] and "missing" in notes[1]
+    found = numbers(log)
+    assert found[0] == 0 and found[-1] == 249 and len(found) < 250 and log.recovered["gaps"] == 1
+    assert second.with_suffix(".damaged").read_bytes() == data
     log.close()
 
 

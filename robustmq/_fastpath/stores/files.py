@@ -104,6 +104,17 @@ class Directory:
             raise LogError(f"{file} is damaged; restore its second line 'segment_bytes N' from a backup") from None
 
 
+def set_aside(path: Path, header_bytes: int) -> list[str]:
+    """A file that is no segment: on its way to a new life it has a header of zeros, else it is damaged and kept."""
+    with path.open("rb") as file:
+        retired = not any(file.read(header_bytes))
+    if retired:
+        path.unlink()
+        return []
+    kept = path.rename(path.with_suffix(".damaged"))
+    return [f"the header of {path.stem} is damaged: what it held is lost, the file is kept as {kept.name}"]
+
+
 def _is_ours(name: str) -> bool:
     return name in {"LOCK", "journal", "lost+found"} or name.startswith((".", "meta"))
 

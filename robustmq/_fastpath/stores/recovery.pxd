@@ -8,7 +8,8 @@
     a batch after a hole of its stream             hole in the last segment: a pad, it was never durable and the batches
                                                    before it may come again; in an older one: kept, counted in `gaps`
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
-    a file that is not a segment of this journal   removed (a segment on its way to a new life); reported
+    a file with a header of zeros                  removed: a segment on its way to a new life
+    a file with a header that is not right         renamed to .damaged; reported
 
 Everything that is kept is on disk when recover() returns.
 """

@@ -17,7 +17,7 @@ from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
 
 from pathlib import Path
 
-from robustmq._fastpath.stores.files import LogError
+from robustmq._fastpath.stores.files import LogError, set_aside
 
 
 cdef struct Scan:
@@ -162,8 +162,7 @@ cdef Segment* open_segment(Journal* journal, str path, list notes) except? NULL:
         failed = EINVAL
     if failed != EINVAL:
         raise LogError(f"cannot map {path}: {strerror(failed).decode()}; repair the disk or the permissions")
-    notes.append(f"{Path(path).name} is no segment of this journal: removed")
-    Path(path).unlink()
+    notes.extend(set_aside(Path(path), SEGMENT_HEADER))
     return NULL
 
 
@@ -206,17 +205,22 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
         if segment != NULL:
             found.append(<size_t>segment)
             if previous and segment.sequence != previous + 1:
-                notes.append(f"segments {previous + 1:016x} to {segment.sequence - 1:016x} are missing: what they held is lost")
+                notes.append(f"segments {previous + 1:016x} to {segment.sequence - 1:016x} are missing: "
+                             "what they held is lost")
             previous = segment.sequence
     if len(found) > 1:
         segment = <Segment*><size_t>found[len(found) - 1]
-        if not is_marked(segment, SEGMENT_HEADER):
+        previous = (<Segment*><size_t>found[len(found) - 2]).sequence
+        if segment.sequence == previous + 1 and not is_marked(segment, SEGMENT_HEADER):
             journal.spare = segment     # prepared, and never needed
             found.pop()
     for i in range(len(found)):
         segment = <Segment*><size_t>found[i]
         segment_list(&journal.segments, segment)
         scan.last = i + 1 == <size_t>len(found)
+        if i > 0 and segment.sequence != previous + 1:
+            scan.damage = segment.sequence << journal.segments.shift
+        previous = segment.sequence
         with nogil:
             end = scan_segment(&scan, segment)
         close_tail(segment, end, scan.last, notes)
