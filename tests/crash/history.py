@@ -26,7 +26,8 @@ def read_all(port: int, topic: str, *, idle_s: float = 20) -> list[Stored]:
         consumer.assign([partition])
         stored: list[Stored] = []
         while not stored or stored[-1].offset < high - 1:
-            batch = consumer.consume(10_000, timeout=idle_s)
+            missing = high - 1 - (stored[-1].offset if stored else -1)
+            batch = consumer.consume(max(1, min(10_000, missing)), timeout=idle_s if high else 1)
             assert batch or high == 0, f"{topic}: no record after {stored[-1].offset if stored else -1}, end is {high}"
             for message in batch:
                 assert message.error() is None, f"{topic}: {message.error()}"
