@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
 TREE = BUILD / "tree"
-TARGETS = ("batch", "mqtt", "kafka")
+TARGETS = ("batch", "frame", "mqtt", "kafka")
 
 
 def clang_file(name: str) -> str:

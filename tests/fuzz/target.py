@@ -3,20 +3,36 @@ import ctypes
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+
+from robustmq._fastpath.reactor.reactors import Reactors
 
 from tests.fuzz import seeds
 from tests.shims import fuzz
 
 
+def prepare(name: str, directory: Path) -> tuple[int, Iterable[bytes], object]:
+    """A target's address, its seeds, and what must live as long."""
+    if name == "kafka":
+        rig = seeds.kafka_rig(directory)
+        reactors = Reactors(threads=1)
+        rig.exchange.attach(reactors, rig.log)
+        return fuzz.address("link", rig.protocol, reactors), seeds.kafka(rig), (rig, reactors)
+    if name == "mqtt":
+        world, sessions = seeds.mqtt_world(directory)
+        for session, answer in sessions:
+            fuzz.accept(session, answer)
+        return fuzz.address("link", world.protocol, world.reactors), seeds.mqtt(), world
+    return fuzz.address(name), {"batch": seeds.batches, "frame": seeds.frames}[name](), None
+
+
 def main() -> int:
     name, corpus, *arguments = sys.argv[1:]
-    rig = seeds.fuzz_rig(Path(tempfile.mkdtemp(prefix="robustmq-fuzz-"))) if name == "kafka" else None
-    first = {"batch": seeds.batches, "mqtt": seeds.mqtt, "kafka": lambda: seeds.kafka(rig)}[name]
     Path(corpus).mkdir(parents=True, exist_ok=True)
-    for i, data in enumerate(first()):
+    target, first, _keep = prepare(name, Path(tempfile.mkdtemp(prefix="robustmq-fuzz-")))
+    for i, data in enumerate(first):
         Path(corpus, f"seed-{i:03}").write_bytes(data)
-    target = fuzz.address("link", rig.protocol) if rig else fuzz.address(name)
     library = ctypes.CDLL(os.environ["LIBFUZZER"], mode=ctypes.RTLD_GLOBAL)
     words = [word.encode() for word in ("fuzz", *arguments, *([] if has_files(arguments) else [corpus]))]
     argv = ctypes.cast((ctypes.c_char_p * (len(words) + 1))(*words, None), ctypes.POINTER(ctypes.c_char_p))

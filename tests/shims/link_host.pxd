@@ -13,7 +13,7 @@ cdef struct Posted:
 
 
 cdef struct Seen:
-    Mailbox box                     # made by whoever hosts
+    Mailbox* box                    # made by whoever hosts
     int64_t deadline_ns
     uint32_t touched
     uint32_t closing                # status of host.close

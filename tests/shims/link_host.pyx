@@ -70,7 +70,7 @@ cdef void await_sync(Link* link, uint64_t position) noexcept nogil:
 
 
 cdef Mailbox* mailbox(Link* link) noexcept nogil:
-    return &seen(link).box
+    return seen(link).box
 
 
 cdef Host HOST = Host(set_timer, to_control, unpark, close_link, touch, await_sync, mailbox)
@@ -101,6 +101,7 @@ cdef class LinkHost:
     """One open connection. `status` is the status that closed it, 0 while it is open."""
     cdef Link link
     cdef Seen seen
+    cdef Mailbox box
     cdef ProtocolHandle handle
     cdef bytes rest
     cdef int slot
@@ -112,7 +113,8 @@ cdef class LinkHost:
         self.handle = handle
         self.rest = b""
         self.slot = qsbr_register()
-        mailbox_init(&self.seen.box, NULL)
+        mailbox_init(&self.box, NULL)
+        self.seen.box = &self.box
         link_prepare(&self.link, &self.seen, handle.table, link_id)
         self.now_ns = 1_000_000_000
         self.status = handle.table.open(&self.link, self.now_ns)
@@ -121,8 +123,8 @@ cdef class LinkHost:
     def __dealloc__(self):
         self.close(31)
         qsbr_online(self.slot)
-        mailbox_run(&self.seen.box, 1000, self.now_ns)
-        mailbox_close(&self.seen.box)
+        mailbox_run(&self.box, 1000, self.now_ns)
+        mailbox_close(&self.box)
         self.posted()
         qsbr_unregister(self.slot)
 
@@ -212,7 +214,7 @@ cdef class LinkHost:
     def mail(self):
         """Run the mailbox; returns what the link sends."""
         qsbr_online(self.slot)
-        mailbox_run(&self.seen.box, 1000, self.now_ns)
+        mailbox_run(&self.box, 1000, self.now_ns)
         return self.pump()
 
     def fire(self):
