@@ -21,6 +21,8 @@ import time
 
 from tests.crash import history, kafka_publisher, mqtt_publisher
 
+ALLOWANCE = 10_000              # messages of one publisher in one round: enough to be killed in the middle
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -92,6 +94,8 @@ def run(rounds: int, durability: str, check_every: int, seed: int) -> list[str]:
             publisher.start()
         found: list[str] = []
         for number in range(1, rounds + 1):
+            for publisher in publishers:
+                publisher.allowance = ALLOWANCE
             for publisher in mqtt:
                 publisher.broker_up.set()
             threading.Event().wait(rng.uniform(0.15, 0.9))      # the load runs; nothing is waited for

@@ -14,6 +14,7 @@ class Publisher(threading.Thread):
         self.label, self.topic = name, topic
         self.acked: set[int] = set()
         self.failed: list[str] = []
+        self.allowance = 0              # messages that may still be begun in this round
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": f"127.0.0.1:{port}",
@@ -30,6 +31,10 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         sequence = 0
         while not self.stopping.is_set():
+            if self.allowance <= 0:
+                self.producer.poll(0.05)
+                continue
+            self.allowance -= 1
             try:
                 self.producer.produce(self.topic, f"{self.label}:{sequence}".encode(), partition=0,
                                       on_delivery=self.delivered)

@@ -45,6 +45,7 @@ class Publisher(threading.Thread):
         self.acked: set[int] = set()
         self.unacked: OrderedDict[int, int] = OrderedDict()     # packet identifier -> sequence, in sending order
         self.sequence = 0
+        self.allowance = 0              # messages that may still be begun in this round
         self.stopping = threading.Event()
         self.broker_up = threading.Event()
 
@@ -70,13 +71,19 @@ class Publisher(threading.Thread):
             pending = bytearray()
             while not self.stopping.is_set() or self.unacked:
                 burst = bytearray()
-                while len(self.unacked) < WINDOW and not self.stopping.is_set():
+                while len(self.unacked) < WINDOW and self.allowance > 0 and not self.stopping.is_set():
+                    self.allowance -= 1
                     pid = self.sequence % 65535 + 1
                     self.unacked[pid] = self.sequence
                     burst += self.publish(pid, self.sequence, dup=False)
                     self.sequence += 1
                 sock.sendall(burst)
-                data = sock.recv(65536)
+                if not self.unacked:        # nothing may be begun and nothing is owed: until the round is over
+                    sock.settimeout(0.2)
+                try:
+                    data = sock.recv(65536)
+                except TimeoutError:
+                    continue
                 if not data:
                     return
                 pending += data
