@@ -1,6 +1,7 @@
 """A broker of one's own: `broker` is one per test module, `start_broker` makes more, with settings."""
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,24 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         running = launcher(tmp_path_factory.mktemp("broker"), cleanup)()
         yield running
         assert running.stop() == 0, running.log.read_text()[-2000:]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for localhost that trusts itself."""
+
+    chain: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Made with openssl; skips where that is missing."""
+    directory = tmp_path_factory.mktemp("tls")
+    made = Certificate(directory / "chain.pem", directory / "key.pem")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: no certificate can be made")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", made.key, "-out", made.chain],
+                   capture_output=True, check=True)
+    return made

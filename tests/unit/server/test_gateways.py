@@ -4,7 +4,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from wsproto.events import (
 from robustmq.server.errors import StartError
 from robustmq.server.gateways import tls, websocket
 from robustmq.server.gateways.pump import BUFFER_BYTES
+from tests.conftest import Certificate
 
 SECONDS = 20
 
@@ -61,23 +61,12 @@ def play(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-@pytest.fixture(scope="module", name="certificate")
-def fixture_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    done = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                           "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(file),
-                           "-out", str(file) + ".crt"], capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("openssl is not installed: no certificate can be made")
-    file.write_text(file.read_text() + Path(str(file) + ".crt").read_text())
-    return file
-
-
-def test_tls_carries_everything_both_ways(certificate: Path) -> None:
+def test_tls_carries_everything_both_ways(certificate: Certificate) -> None:
     async def scenario() -> None:
         echo = Echo()
-        server = await tls.listen("127.0.0.1", 0, tls.context(str(certificate), "", ""), echo.adopt)
-        trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
+        context = tls.context(str(certificate.chain), str(certificate.key), "")
+        server = await tls.listen("127.0.0.1", 0, context, echo.adopt)
+        trusting = ssl.create_default_context(cafile=certificate.chain)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=trusting,
                                                        server_hostname="localhost")
         payload = bytes(range(256)) * 8192
@@ -90,18 +79,18 @@ def test_tls_carries_everything_both_ways(certificate: Path) -> None:
     play(scenario)
 
 
-def test_tls_wants_a_clients_certificate_when_it_is_told_to(certificate: Path) -> None:
+def test_tls_wants_a_clients_certificate_when_it_is_told_to(certificate: Certificate) -> None:
     async def scenario() -> None:
         echo = Echo()
-        context = tls.context(str(certificate), "", str(certificate) + ".crt")
+        context = tls.context(str(certificate.chain), str(certificate.key), str(certificate.chain))
         server = await tls.listen("127.0.0.1", 0, context, echo.adopt)
-        trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
+        trusting = ssl.create_default_context(cafile=certificate.chain)
         with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=trusting,
                                                            server_hostname="localhost")
             writer.write(b"x")
             await reader.readexactly(1)
-        trusting.load_cert_chain(certificate)
+        trusting.load_cert_chain(certificate.chain, certificate.key)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=trusting,
                                                        server_hostname="localhost")
         writer.write(b"x")
