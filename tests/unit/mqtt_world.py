@@ -76,9 +76,10 @@ class World:
     durability: str = "memory"
     limits: dict[str, int] = field(default_factory=dict)
     directory: Path | None = None
+    memory_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
-        self.log = Log(self.directory, segment_bytes=1 << 20, memory_bytes=8 << 20)
+        self.log = Log(self.directory, segment_bytes=1 << 20, memory_bytes=self.memory_bytes)
         self.topics = Topics(self.log, durability=self.durability)
         self.exchange = Exchange(self.topics)
         self.reactors = Reactors(threads=1)
