@@ -71,8 +71,9 @@ class Rig:
         self.ids[name] = name.encode().ljust(16, b".")[:16]
         assert self.topics.create(name, partitions, durability=durability, topic_id=self.ids[name], **flags)
 
-    def host(self) -> link_host.LinkHost:
-        return link_host.LinkHost(self.protocol)
+    def host(self, link_id: int = 1 << 24) -> link_host.LinkHost:
+        """A connection; the top byte of its id is its reactor's index, and two threads need two."""
+        return link_host.LinkHost(self.protocol, link_id)
 
     def produce(self, version: int, parts: dict[str, dict[int, bytes | None]], acks: int = -1, correlation: int = 7,
                 transactional_id: str | None = None) -> bytes:

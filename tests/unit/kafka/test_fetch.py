@@ -1,5 +1,7 @@
 """Fetch in every version: layouts, limits, errors, and the long poll."""
 from collections.abc import Iterator
+from threading import Semaphore, Thread
+from time import monotonic
 
 import pytest
 
@@ -194,6 +196,39 @@ def test_a_topic_that_is_deleted_while_a_fetch_waits(rig: Rig, version: int) -> 
     assert kept.partitions[0].error_code == 0
     assert gone.partitions[0].error_code == (E.UNKNOWN_TOPIC_ID if version >= 13 else E.UNKNOWN_TOPIC_OR_PARTITION)
     assert rig.protocol.counters()["fetches_waiting"] == 0
+
+
+def test_no_append_of_another_thread_is_missed(rig: Rig) -> None:
+    """A producer on another thread appends just when a consumer at the tail looks, links and parks: it is woken."""
+    total, seen = 1000, 0
+    writer = rig.host(2 << 56)
+    request = rig.produce(9, {"orders": {0: SMALL}})
+    host = rig.host()
+    go = Semaphore(0)
+
+    def produce() -> None:
+        for _ in range(total // 5):
+            go.acquire()
+            writer.rounds(request, 5)
+
+    thread = Thread(target=produce)
+    thread.start()
+    while seen < total:
+        go.release()
+        answer = host.feed(rig.fetch(12, {"orders": {0: seen}}, max_wait_ms=60_000, partition_max_bytes=2000))
+        give_up = monotonic() + 10
+        while not answer:
+            answer = host.mail()
+            assert monotonic() < give_up, f"nobody woke the fetch at offset {seen}"
+        (payload,) = frames(answer)
+        ((error, records),) = records_of(fetched(12, payload)[1]).values()
+        assert error == 0
+        while records:
+            assert records.startswith(at_offset(SMALL, seen))
+            records = records[len(SMALL):]
+            seen += 1
+    thread.join()
+    assert rig.protocol.counters()["fetches_parked"] > 10
 
 
 def test_records_that_left_the_log(rig: Rig) -> None:
