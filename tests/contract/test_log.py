@@ -12,6 +12,7 @@ from robustmq._fastpath.stores.partition_ref import PartitionRef, SequenceError
 
 from tests.batches import batch, split, values
 from tests.logs import ID, MIB, open_log, settled
+from tests.shims.store import append_many, read_all
 
 
 @pytest.fixture(params=["memory", "wal"])
@@ -202,6 +203,28 @@ def test_threads_append_side_by_side(log: Log) -> None:
         assert i == seen.get(number, i - 1) + 1
         seen[number] = i
     assert len(log.state_items(1)) == 50
+
+
+def test_readers_follow_appenders_without_locks_while_segments_are_retired(log: Log) -> None:
+    """Two appenders of one stream and one of another, two readers: nobody holds the GIL."""
+    shared, other = log.create_stream("shared", ID, 0, 1), log.create_stream("other", ID, 0, 1)
+    small, large = batch([b"x" * 100] * 3), batch([b"y" * 20_000])
+    seen = []
+    jobs = [
+        lambda: append_many(log, shared.stream, small, 15_000),
+        lambda: append_many(log, shared.stream, small, 15_000),
+        lambda: append_many(log, other.stream, large, 1000),
+        lambda: seen.append(read_all(log, shared.stream, 90_000)),
+        lambda: seen.append(read_all(log, other.stream, 1000)),
+    ]
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 2
+    for (records, overtaken), expected in zip(sorted(seen), (1000, 90_000), strict=True):
+        assert records == expected or overtaken
 
 
 def test_a_closed_log_says_so(log: Log, partition: PartitionRef) -> None:
