@@ -23,7 +23,7 @@ segment reference (or are inside a QSBR read section) while they look. Lock orde
 commit_lock, lock. An append waits for nothing but these locks, so that the keeper may take a partition's lock.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport load_relaxed_u32
+from robustmq._fastpath.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
@@ -105,6 +105,11 @@ cdef struct JournalCounters:
     uint64_t retired                    # keeper
 
 
+# Each counter has one writer at a time; whoever reads takes what is there.
+cdef inline void count(uint64_t* counter, uint64_t n) noexcept nogil:
+    store_relaxed_u64(counter, load_relaxed_u64(counter) + n)
+
+
 cdef struct Listener:
     Mailbox* box
     Mail* mail
@@ -135,6 +140,7 @@ cdef struct Journal:
     uint32_t reserved_2
     pthread_cond_t relieved             # with roll_lock: pressed is 0 again
     uint64_t window                     # bytes to pre-fault ahead of the tail; keeper only
+    uint64_t syncs_seen                 # counters.syncs when blocks were last written ahead; keeper only
     uint64_t forgotten                  # first sequence still mapped into this process by recent appends; keeper only
     pthread_mutex_t roll_lock
     pthread_mutex_t commit_lock

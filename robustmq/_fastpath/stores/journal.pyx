@@ -58,8 +58,8 @@ cdef Entry* take_space(Journal* journal, uint64_t length, uint64_t* position, ui
             call_keeper = tail + need > journal.prefault_at
             if call_keeper:
                 journal.prefault_at = <uint64_t>-1
-            journal.counters.entries += 1
-            journal.counters.bytes += length
+            count(&journal.counters.entries, 1)
+            count(&journal.counters.bytes, length)
             spin_unlock(&journal.lock)
             if call_keeper:
                 waker_ring(&journal.keeper_waker)

@@ -5,7 +5,7 @@ import heapq
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, load_relaxed_u64
 from robustmq._fastpath.mailbox cimport (
     mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
 )
@@ -395,10 +395,14 @@ cdef int reader() except -1:
 
 
 cdef dict journal_stats(Journal* journal):
-    cdef JournalCounters* c = &journal.counters
+    cdef JournalCounters copy
+    cdef JournalCounters* c = &copy
+    cdef size_t i
+    for i in range(sizeof(JournalCounters) // sizeof(uint64_t)):
+        (<uint64_t*>c)[i] = load_relaxed_u64(<uint64_t*>&journal.counters + i)
     return {
         "entries": c.entries, "bytes": c.bytes, "syncs": c.syncs, "sync_ns": c.sync_ns, "sync_ns_max": c.sync_ns_max,
-        "sync_buckets": [c.sync_buckets[i] for i in range(32)], "rolls": c.rolls, "roll_makes": c.roll_makes,
+        "sync_buckets": list(c.sync_buckets), "rolls": c.rolls, "roll_makes": c.roll_makes,
         "retired": c.retired, "presses": c.presses, "segments": load_acquire_u32(&journal.segments.made),
         "pinned": load_acquire_u32(&journal.segments.pinned), "segment_bytes": journal.segments.size,
         "start": journal_start(journal), "tail": journal_tail(journal), "durable": journal_durable(journal),

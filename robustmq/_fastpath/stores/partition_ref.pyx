@@ -1,6 +1,6 @@
 """A partition as Python sees it: for the control plane and the tests, never per message."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport load_acquire_u64
+from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport batch_size, batch_validate
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport (
@@ -66,7 +66,11 @@ cdef class PartitionRef:
     def max_timestamp(self):
         """Highest timestamp so far in ms, -1: none."""
         cdef int slot = 0
-        cdef int64_t value = self.enter(&slot).max_timestamp
+        cdef Partition* partition = self.enter(&slot)
+        cdef int64_t value
+        spin_lock(&partition.lock)
+        value = partition.max_timestamp
+        spin_unlock(&partition.lock)
         qsbr_unregister(slot)
         return value
 
@@ -74,7 +78,11 @@ cdef class PartitionRef:
     def bytes(self):
         """In the journal now."""
         cdef int slot = 0
-        cdef uint64_t value = self.enter(&slot).bytes
+        cdef Partition* partition = self.enter(&slot)
+        cdef uint64_t value
+        spin_lock(&partition.lock)
+        value = partition.bytes
+        spin_unlock(&partition.lock)
         qsbr_unregister(slot)
         return value
 

@@ -174,6 +174,7 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint last, list notes) 
     if last:
         with nogil:
             file_zero(segment.fd, segment.base, end, size - end)
+            segment.fresh = 1
     else:
         mark_at(segment, end)[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
         notes.append(f"segment {segment.sequence:016x} is damaged at byte {end}: the {size - end} bytes after it are lost")

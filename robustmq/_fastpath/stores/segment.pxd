@@ -31,6 +31,7 @@ cdef struct Segment:
     uint64_t prefaulted         # bytes; keeper only
     uint32_t nonce
     int fd                      # -1: memory
+    uint32_t fresh              # 1: blocks ahead of the tail were never written; keeper only
 
 
 cdef struct SegmentStore:

@@ -168,8 +168,10 @@ cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept n
         segment = segment_create(store, path)
         if segment == NULL:
             return NULL
+        segment.fresh = 1
     else:
         segment_path(store, segment.sequence, old, sizeof(old))
+        segment.fresh = 0
         if rename(old, path) != 0:
             segment_destroy(segment)
             return NULL
