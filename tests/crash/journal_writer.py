@@ -8,7 +8,6 @@ mapping survives SIGKILL of this process as the journal's own bytes do.
 from __future__ import annotations
 
 import mmap
-import struct
 import sys
 import threading
 from pathlib import Path
@@ -23,7 +22,8 @@ STREAMS = 4
 def main() -> None:
     log = Log(sys.argv[1], segment_bytes=1 << 20, journal_bytes=16 << 20)
     with Path(sys.argv[2]).open("r+b") as file:
-        report = mmap.mmap(file.fileno(), STREAMS * 8)
+        # Items of a memoryview are stored whole; struct.pack_into would clear the slot first.
+        report = memoryview(mmap.mmap(file.fileno(), STREAMS * 8)).cast("Q")
     known = {row[2]: row[3] for row in log.streams()}
 
     def run(number: int) -> None:
@@ -39,7 +39,7 @@ def main() -> None:
                 raise SystemExit(f"offset {offset} instead of {count}")
             log.state_put(number, b"count", b"%d" % count)
             count += 1
-            struct.pack_into("<Q", report, number * 8, count)
+            report[number] = count
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(STREAMS)]
     for thread in threads:
