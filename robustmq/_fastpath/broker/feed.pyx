@@ -21,6 +21,7 @@ from robustmq._fastpath.stores.partition cimport ReadSpan, partition_next, parti
 cdef enum:
     TURN_ENTRIES = 256                  # of one mail: then other work of the reactor has its turn
     TURN_BYTES = 1 << 20
+    RECORD_MIN = 7
 
 cdef const char* MQTT_TOPIC = b"mqtt.topic"
 
@@ -167,7 +168,8 @@ cdef void deliver_batch(Feed* feed, Routes* routes, const ReadSpan* span, const 
     run.partition = feed.partition
     run.batch = batch
     run.n = n
-    run.count = <uint32_t>batch_record_count(batch)
+    # What was compressed was counted by its producer alone: no more than fit, as a record has RECORD_MIN bytes at least.
+    run.count = <uint32_t>min(<uint64_t>batch_record_count(batch), (n - BATCH_HEADER) // RECORD_MIN)
     run.flags = span.entry.flags
     run.ref = ref
     run.position = span.position

@@ -6,6 +6,7 @@ from robustmq._fastpath.atomic cimport load_acquire_ptr, load_relaxed_u32, store
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES
+from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
@@ -15,6 +16,8 @@ cdef struct Share:                      # some records on their way to a member 
     Mail mail
     Route route
     Run run
+    Topic topic                         # a stand-in with id, hash and MQTT name: the real one may be gone by then
+    # the MQTT name follows
 
 
 cdef inline Route* routes(Members* members) noexcept nogil:
@@ -116,12 +119,19 @@ cdef void release_frames(Run* run) noexcept nogil:
 
 cdef void send_share(Group* group, const Route* route, const Run* run) noexcept nogil:
     """By mail, with a reference of its own; without the shared frames, which belong to the run's owner."""
-    cdef Share* share = <Share*>malloc(sizeof(Share))
+    cdef const Topic* topic = run.topic
+    cdef Share* share = <Share*>malloc(sizeof(Share) + topic.mqtt_len)
     if share == NULL:
         return
     mail_init(&share.mail, run_share)
     share.route = route[0]
     share.run = run[0]
+    memset(&share.topic, 0, sizeof(Topic))
+    memcpy(share.topic.id, topic.id, 16)
+    share.topic.hash = topic.hash
+    share.topic.mqtt_len = topic.mqtt_len
+    memcpy(<uint8_t*>share + sizeof(Share), topic_mqtt_name(topic), topic.mqtt_len)
+    share.run.topic = &share.topic
     memset(share.run.frames, 0, sizeof(share.run.frames))
     memset(share.run.frames_info, 0, sizeof(share.run.frames_info))
     ref_retain(run.ref)
