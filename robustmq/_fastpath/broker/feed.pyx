@@ -2,12 +2,13 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
-from robustmq._fastpath.atomic cimport exchange_ptr, load_acquire_ptr, load_acquire_u32, load_acquire_u64, store_release_u32
+from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32, load_acquire_u64, store_release_u32
 from robustmq._fastpath.batch cimport (
     BATCH_HEADER, CODEC_NONE, HeaderView, RecordView, batch_base_timestamp, batch_codec, batch_last_offset_delta,
     batch_record_count, header_next, record_next,
 )
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release
+from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, name_to_kafka
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES, Route, Routes, Run, routes_match, routes_of, routes_refresh
 from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
@@ -63,8 +64,8 @@ cdef void feed_free(Feed* feed) noexcept nogil:
 
 cdef void feed_bye(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     cdef Feed* feed = feed_of_bye(mail)
-    if feed.inflating and load_acquire_ptr(&feed.inflated) == NULL:
-        feed.orphan = 1                 # the inflater still knows it and will post it once more
+    if feed.inflating and not feed.answered:
+        feed.orphan = 1                 # the inflater still knows it; its answer frees it
     else:
         feed_free(feed)
 
@@ -95,15 +96,16 @@ cdef void release_frames(Run* run) noexcept nogil:
 
 
 cdef bint mqtt_topic_of(const RecordView* record, const uint8_t** topic, uint32_t* n) noexcept nogil:
-    """The MQTT topic of a folded record."""
+    """The MQTT topic of a folded record; False where it has none that an MQTT client may be sent."""
     cdef Cursor c
     cdef HeaderView header
+    cdef uint8_t canonical[KAFKA_NAME_MAX]
     cursor_init(&c, record.headers, record.headers_len)
     while header_next(&c, &header):
         if header.key_len == 10 and memcmp(header.key, MQTT_TOPIC, 10) == 0 and header.value_len > 0:
             topic[0] = header.value
             n[0] = <uint32_t>header.value_len
-            return True
+            return name_to_kafka(header.value, n[0], canonical) > 0     # any Kafka producer can write the header
     return False
 
 
@@ -199,19 +201,31 @@ cdef bint deliver_entry(Feed* feed, Routes* routes, const ReadSpan* span, int64_
         return True
     if not feed.inflating:
         return not inflate(feed, span, batch, n)
-    inflated = <Block*>exchange_ptr(&feed.inflated, NULL)
-    if inflated == NULL:
+    if not feed.answered:
         return False
-    feed.inflating = 0
+    inflated = feed.inflated
+    feed.inflated = NULL
+    feed.inflating = feed.answered = 0
     if feed.inflating_offset != span.base_offset:       # the cursor has moved past it meanwhile
-        ref_release(&inflated.ref)
+        if inflated != NULL:
+            ref_release(&inflated.ref)
         return deliver_entry(feed, routes, span, now_ns)
-    if inflated.len >= BATCH_HEADER:
+    if inflated != NULL and inflated.len >= BATCH_HEADER:
         deliver_batch(feed, routes, span, block_data(inflated), inflated.len, &inflated.ref, now_ns)
     else:
         feed.exchange.counters[feed.reactor].undecodable += 1
-    ref_release(&inflated.ref)
+    if inflated != NULL:
+        ref_release(&inflated.ref)
     return True
+
+
+cdef void feed_inflated(Feed* feed, Block* block, int64_t now_ns) noexcept nogil:
+    feed.inflated = block
+    feed.answered = 1
+    if feed.orphan:
+        feed_free(feed)
+    else:
+        mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)
 
 
 cdef bint inflate(Feed* feed, const ReadSpan* span, const uint8_t* batch, uint64_t n) noexcept nogil:
@@ -250,8 +264,6 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     cdef uint64_t skip_to
     cdef Status status
     if load_acquire_u32(&feed.dead):
-        if feed.orphan:
-            feed_free(feed)
         return
     routes_refresh(feed.exchange, feed.topic)       # a consumer that has ended is in no current route
     routes = <Routes*>load_acquire_ptr(&feed.topic.routes)

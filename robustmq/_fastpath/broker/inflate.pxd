@@ -1,17 +1,20 @@
 """Compressed batches for subscribers who cannot read them: out to a Python thread and back.
 
 A feed that meets one hands it over with a reference on its segment and waits; other feeds go on. The thread (it blocks in
-read() until there is work) inflates with the field's libraries and posts the feed. At most one batch per feed is out, so
+read() until there is work) inflates with the field's libraries and mails the result to the feed's reactor. At most one batch per feed is out, so
 the queue is bounded by the feeds that exist.
 
 Concurrency: the queue is a lock-guarded list; a Job belongs to the reactor until it is queued, then to the thread.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from robustmq._fastpath.block cimport Ref
+from robustmq._fastpath.block cimport Block, Ref
 from robustmq._fastpath.broker.routes cimport Exchange, Feed
+from robustmq._fastpath.mailbox cimport Mail
 
 
 cdef struct Job:
+    Mail mail                       # the answer: runs on the feed's reactor, which alone touches the feed
+    Block* inflated
     Job* next
     Feed* feed
     const uint8_t* batch

@@ -1,9 +1,11 @@
 """The inflater: see inflate.pxd."""
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
-from robustmq._fastpath.atomic cimport spin_lock, spin_unlock, store_release_ptr
+from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
-from robustmq._fastpath.mailbox cimport mailbox_post
+from robustmq._fastpath.broker.feed cimport feed_inflated
+from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 
 import logging
 import os
@@ -39,6 +41,13 @@ cdef bint enqueue(void* owner, Feed* feed, const uint8_t* batch, uint64_t n, Ref
     # A full pipe is a thread that is awake anyway: it drains the list, not the bytes.
     write(jobs.ring, &byte, 1)
     return True
+
+
+cdef void answer(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    """On the feed's reactor."""
+    cdef Job* job = <Job*>mail
+    feed_inflated(job.feed, job.inflated, now_ns)
+    free(job)
 
 
 cdef Job* take(Jobs* jobs) noexcept nogil:
@@ -98,13 +107,12 @@ cdef class Inflater:
         ref_release(job.ref)
         try:
             batch = codecs.inflate_batch(raw)
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             log.warning("a compressed batch cannot be delivered: %s", error)
         block = block_new(<uint32_t>len(batch))
-        if block == NULL:
-            raise MemoryError("inflated batch")
-        memcpy(block_data(block), <const uint8_t*>batch, len(batch))
-        block.len = <uint32_t>len(batch)
-        store_release_ptr(&job.feed.inflated, block)
-        mailbox_post(self.exchange.boxes[job.feed.reactor], &job.feed.mail)
-        free(job)
+        if block != NULL:
+            memcpy(block_data(block), <const uint8_t*>batch, len(batch))
+            block.len = <uint32_t>len(batch)
+        job.inflated = block
+        mail_init(&job.mail, answer)
+        mailbox_post(self.exchange.boxes[job.feed.reactor], &job.mail)

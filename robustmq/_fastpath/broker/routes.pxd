@@ -96,7 +96,8 @@ cdef struct Feed:                   # one per (partition, reactor) that has rout
     uint32_t inflating              # a compressed batch is with the inflater; reactor
     uint64_t inflating_offset       # its base offset; reactor
     uint32_t orphan                 # `bye` came while inflating; reactor
-    Block* inflated                 # the answer; release by the inflater
+    uint32_t answered               # the inflater is done with it, `inflated` is what it made; reactor
+    Block* inflated                 # NULL: it could not be inflated; reactor
 
 
 cdef struct Routes:

@@ -2,7 +2,7 @@
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport (
-    load_acquire_ptr, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_release_ptr, store_release_u32,
+    fetch_add_u64, load_acquire_ptr, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_release_ptr, store_release_u32,
     store_release_u64,
 )
 from robustmq._fastpath.broker.feed cimport feed_free, feed_new, feed_retire
@@ -149,13 +149,14 @@ cdef void rebuild(Exchange* exchange, Topic* topic) noexcept nogil:
         elif topic.mqtt_len:
             routes = routes_match(exchange, topic_mqtt_name(topic), topic.mqtt_len)
         if routes != NULL and not open_feeds(exchange, topic, routes.reactors, old.reactors if old != NULL else 0):
-            free(routes)                        # out of memory: nobody new for now, the next publish tries again
+            free(routes)                        # out of memory: nobody for now, the next publish tries again
+            store_release_ptr(&topic.routes, NULL)
         else:
             store_release_ptr(&topic.routes, routes)
             store_release_u64(&topic.routes_version, version)
-            if old != NULL:
-                qsbr_retire(old, free)
-        exchange.refreshes += 1
+        if old != NULL:                         # it may name a consumer that has ended: never kept
+            qsbr_retire(old, free)
+        fetch_add_u64(&exchange.refreshes, 1)
     spin_unlock(&topic.lock)
 
 
