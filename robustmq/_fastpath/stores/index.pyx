@@ -120,7 +120,8 @@ cdef const IndexItem* find(Index** index, Key key, uint64_t value) noexcept nogi
         middle = low + (high - low) // 2
         chunk = chunks(dir)[middle]
         count = load_acquire_u32(&chunk.count)
-        if count > 0 and reaches(&items(chunk)[count - 1], key, value):
+        # Only the last chunk can be empty, between index_reserve and index_push: nothing is to its right.
+        if count == 0 or reaches(&items(chunk)[count - 1], key, value):
             high = middle
         else:
             low = middle + 1
