@@ -20,7 +20,7 @@ class Publisher(threading.Thread):
             "bootstrap.servers": f"127.0.0.1:{port}",
             "enable.idempotence": True,
             "linger.ms": 2,
-            "message.timeout.ms": 120_000,
+            "message.timeout.ms": 600_000,
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 100,
             "retry.backoff.ms": 20,
