@@ -211,7 +211,7 @@ def test_no_append_of_another_thread_is_missed(rig: Rig) -> None:
             go.acquire()
             writer.rounds(request, 5)
 
-    thread = Thread(target=produce)
+    thread = Thread(target=produce, daemon=True)     # a failure must not keep the run from ending
     thread.start()
     while seen < total:
         go.release()
