@@ -5,13 +5,13 @@ from robustmq._fastpath.atomic cimport (
     cpu_pause, load_acquire_u32, load_acquire_u64, store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.batch cimport batch_intact, batch_last_offset_delta, batch_size
-from robustmq._fastpath.block cimport Ref, ref_release
+from robustmq._fastpath.block cimport Ref, ref_release, ref_retain
 from robustmq._fastpath.platform cimport clock_monotonic_ns
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, STORE_FAILED, Status
 from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
-    entry_body, entry_body_length, journal_fail, journal_pin, journal_pressed, journal_wait_room,
+    entry_body, entry_body_length, journal_fail, journal_pressed, journal_wait_room,
 )
 from robustmq._fastpath.stores.log cimport Log, log_find_stream
 from robustmq._fastpath.stores.partition cimport (
@@ -145,7 +145,8 @@ cdef class Pin:
         cdef int slot = qsbr_register()
         partition = core_find(log.core, stream)
         if partition_seek(partition, offset, &span) == OK:
-            self.ref = journal_pin(partition.journal, span.position)
+            self.ref = span.ref
+            ref_retain(self.ref)
             self.batch = entry_body(span.entry)
             self.n = entry_body_length(span.entry)
         qsbr_unregister(slot)

@@ -7,7 +7,7 @@ from robustmq._fastpath.batch cimport (
     BATCH_HEADER, CODEC_NONE, HeaderView, RecordView, batch_base_timestamp, batch_codec, batch_last_offset_delta,
     batch_record_count, header_next, record_next,
 )
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, name_to_kafka
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES, Route, Routes, Run, routes_match, routes_of, routes_refresh
 from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
@@ -15,7 +15,7 @@ from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport Mail, mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, Status
-from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length, journal_pin
+from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.partition cimport ReadSpan, partition_next, partition_seek
 
 
@@ -192,12 +192,8 @@ cdef bint deliver_entry(Feed* feed, Routes* routes, const ReadSpan* span, int64_
     cdef const uint8_t* batch = entry_body(span.entry)
     cdef uint64_t n = entry_body_length(span.entry)
     cdef Block* inflated
-    cdef Ref* ref
     if batch_codec(batch) == CODEC_NONE:
-        ref = journal_pin(feed.partition.journal, span.position)
-        if ref != NULL:
-            deliver_batch(feed, routes, span, batch, n, ref, now_ns)
-            ref_release(ref)
+        deliver_batch(feed, routes, span, batch, n, span.ref, now_ns)
         return True
     if not feed.inflating:
         return not inflate(feed, span, batch, n)
@@ -230,14 +226,14 @@ cdef void feed_inflated(Feed* feed, Block* block, int64_t now_ns) noexcept nogil
 
 cdef bint inflate(Feed* feed, const ReadSpan* span, const uint8_t* batch, uint64_t n) noexcept nogil:
     """Hand the batch over. False: it cannot be, and is skipped."""
-    cdef Ref* ref = journal_pin(feed.partition.journal, span.position) if feed.exchange.inflate != NULL else NULL
-    if ref != NULL:
+    if feed.exchange.inflate != NULL:
+        ref_retain(span.ref)
         feed.inflating = 1
         feed.inflating_offset = span.base_offset
-        if feed.exchange.inflate(feed.exchange.inflater, feed, batch, n, ref):
+        if feed.exchange.inflate(feed.exchange.inflater, feed, batch, n, span.ref):
             return True
         feed.inflating = 0
-        ref_release(ref)
+        ref_release(span.ref)
     feed.exchange.counters[feed.reactor].undecodable += 1
     return False
 

@@ -164,12 +164,9 @@ cdef struct Journal:
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
-# The entry at `position`; NULL when its segment has been retired. Valid inside a QSBR read section, or as long as the
-# reference from journal_pin is held.
-cdef const Entry* journal_at(Journal* journal, uint64_t position) noexcept nogil
-
-# The segment that holds `position`, with one reference more; NULL when retired. Inside a QSBR read section.
-cdef Ref* journal_pin(Journal* journal, uint64_t position) noexcept nogil
+# The entry at `position`; NULL when its segment has been retired. Valid inside a QSBR read section, and beyond it for
+# who retains `*ref`, its segment's (`ref` NULL: not wanted).
+cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noexcept nogil
 
 cdef uint64_t journal_tail(Journal* journal) noexcept nogil         # first position not yet taken
 cdef uint64_t journal_start(Journal* journal) noexcept nogil        # first position not yet retired

@@ -8,7 +8,7 @@ from robustmq._fastpath.atomic cimport (
     cas_u32, cas_u64, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_relaxed_u64, store_release_u64,
 )
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_intact, batch_patch
-from robustmq._fastpath.block cimport ref_retain
+from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
@@ -101,19 +101,13 @@ cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_
     return OK
 
 
-cdef const Entry* journal_at(Journal* journal, uint64_t position) noexcept nogil:
+cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noexcept nogil:
     cdef Segment* segment = segment_of(&journal.segments, position >> journal.segments.shift)
     if segment == NULL:
         return NULL
+    if ref != NULL:
+        ref[0] = &segment.ref
     return <const Entry*>(segment.base + (position & (journal.segments.size - 1)))
-
-
-cdef Ref* journal_pin(Journal* journal, uint64_t position) noexcept nogil:
-    cdef Segment* segment = segment_of(&journal.segments, position >> journal.segments.shift)
-    if segment == NULL:
-        return NULL
-    ref_retain(&segment.ref)
-    return &segment.ref
 
 
 cdef uint64_t journal_tail(Journal* journal) noexcept nogil:

@@ -103,7 +103,7 @@ cdef void await_complete(Journal* journal, uint64_t position, uint64_t end) noex
     cdef const Entry* entry
     cdef uint32_t spins
     while position < end:
-        entry = journal_at(journal, position)
+        entry = journal_at(journal, position, NULL)
         spins = 0
         while load_acquire_u64(&entry.mark) & MARK_RESERVED:
             spins += 1
@@ -218,7 +218,7 @@ cdef Status carry_forward(Journal* journal, uint64_t first, uint64_t end) noexce
     cdef Status why = OK
     await_complete(journal, first, end)
     while first < end and why == OK:
-        entry = journal_at(journal, first)
+        entry = journal_at(journal, first, NULL)
         if not entry.mark & MARK_PAD and journal.carry != NULL:
             why = journal.carry(journal.owner, journal, entry, first)
         first += entry_stride(entry_length(entry))

@@ -42,7 +42,6 @@ cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil         # NULL with a memory-only log
-cdef Journal* log_memory(LogCore* core) noexcept nogil
 
 # Whether a journal wants those who append to wait (journal.pxd, journal_pressed), and the waiting.
 cdef inline bint log_pressed(LogCore* core) noexcept nogil:

@@ -107,10 +107,6 @@ cdef Journal* log_wal(LogCore* core) noexcept nogil:
     return core.wal
 
 
-cdef Journal* log_memory(LogCore* core) noexcept nogil:
-    return core.memory
-
-
 cdef void log_wait_room(LogCore* core) noexcept nogil:
     if core.wal != NULL:
         journal_wait_room(core.wal)
@@ -277,7 +273,7 @@ cdef class Log:
         try:
             partition = <Partition*>table_each(&self.core.streams, &at)
             while partition != NULL:
-                body = entry_body(journal_at(partition.journal, partition.directory_position))
+                body = entry_body(journal_at(partition.journal, partition.directory_position, NULL))
                 found.append((body[STREAM_NAME_AT:STREAM_NAME_AT + (body[22] | body[23] << 8)].decode(), body[:16],
                               partition.number, partition.stream, partition.durability,
                               load_acquire_u64(&partition.start), load_acquire_u64(&partition.end)))

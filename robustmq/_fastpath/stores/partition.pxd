@@ -10,6 +10,7 @@ walk entries.
 Push: whoever waits (a reactor's feed, a parked fetch) links a `Waiter`; an append posts its mail.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.index cimport Index
@@ -64,6 +65,7 @@ cdef struct Appended:
 
 cdef struct ReadSpan:
     const Entry* entry              # first entry, whose batch contains `offset`
+    Ref* ref                        # of what holds the entry; ref_retain to keep pointers into it past the read section
     uint64_t position
     uint64_t base_offset
 
@@ -88,6 +90,9 @@ cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil
 
 # First batch whose max timestamp is >= `timestamp_ms`: its base offset and position; NEED_MORE when there is none.
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil
+
+# The entry that was appended at journal `position` (of this partition). OUT_OF_RANGE: it is not there any more.
+cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil
 
 # Link; sees every later append. Deleting the stream unlinks each waiter under the lock, sets its `gone` and posts its
 # mail, all before the partition is retired; a waiter that comes after that is `gone` at once.

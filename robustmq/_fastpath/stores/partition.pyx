@@ -125,10 +125,16 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 cdef Status fill(Partition* partition, const IndexItem* item, ReadSpan* span) noexcept nogil:
     if item == NULL:
         return OUT_OF_RANGE             # retired between two looks
-    span.entry = journal_at(partition.journal, item.position)
-    span.position = item.position
-    span.base_offset = item.base_offset
-    return OK if span.entry != NULL else OUT_OF_RANGE
+    return partition_at(partition, item.position, span)
+
+
+cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
+    span.entry = journal_at(partition.journal, position, &span.ref)
+    if span.entry == NULL:
+        return OUT_OF_RANGE
+    span.position = position
+    span.base_offset = span.entry.base_offset
+    return OK
 
 
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:

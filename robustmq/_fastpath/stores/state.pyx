@@ -143,7 +143,7 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
     state = <State*>table_each(&core.state, &at)
     while state != NULL and why == OK:
         if state.space == space:        # its segment cannot go: the keeper needs this lock to carry the value
-            entry = journal_at(journal_of(core), state.position)
+            entry = journal_at(journal_of(core), state.position, NULL)
             why = visit(context, state_key(state), state.key_len, entry_body(entry) + state.key_len,
                         entry_body_length(entry) - state.key_len)
         state = <State*>table_each(&core.state, &at)

@@ -3,7 +3,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport malloc
 from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64
 from robustmq._fastpath.batch cimport batch_last_offset_delta, batch_record_count
-from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags
 from robustmq._fastpath.cursor cimport store_be32
 from robustmq._fastpath.mailbox cimport Mailbox
@@ -14,7 +14,7 @@ from robustmq._fastpath.protocols.kafka.state cimport PIECES_MAX, Lane, Piece, P
 from robustmq._fastpath.protocols.kafka.wire cimport (
     FETCH_FLEXIBLE, FETCH_LOG_START, FETCH_RACK, FETCH_SESSIONS, FETCH_TOPIC_IDS, Request)
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length, journal_pin
+from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.partition cimport (
     Partition, ReadSpan, partition_next, partition_seek, partition_unwait, partition_wait)
 from robustmq._fastpath.writer cimport (
@@ -34,11 +34,9 @@ cdef inline uint64_t offset_after(const ReadSpan* span) noexcept nogil:
 cdef bint take_piece(Lane* lane, Want* want, const ReadSpan* span, uint64_t n) noexcept nogil:
     """Add the batch at `span` to the response. False: the journal has retired it, or memory is out."""
     cdef Piece* piece = lane.pieces + lane.piece_count
-    piece.ref = NULL
-    if n >= <uint64_t>COPY_BELOW:
-        piece.ref = journal_pin(want.partition.journal, span.position)
-        if piece.ref == NULL:
-            return False
+    piece.ref = span.ref if n >= <uint64_t>COPY_BELOW else NULL
+    if piece.ref != NULL:
+        ref_retain(piece.ref)
     piece.data = entry_body(span.entry)
     piece.n = n
     lane.piece_count += 1

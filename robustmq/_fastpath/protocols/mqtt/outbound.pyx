@@ -18,7 +18,8 @@ from robustmq._fastpath.protocols.mqtt.session cimport Dropped, Kept, Session, S
 from robustmq._fastpath.protocols.mqtt.window cimport window_pump
 from robustmq._fastpath.protocols.mqtt.wire cimport PacketType, Version
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Entry, entry_body, journal_at, journal_is_memory
+from robustmq._fastpath.stores.journal cimport entry_body
+from robustmq._fastpath.stores.partition cimport ReadSpan, partition_at
 
 
 cdef enum:
@@ -44,7 +45,6 @@ cdef bint keep(Session* session, const Run* run, Slot* slot) noexcept nogil:
     kept.ref = run.ref
     kept.batch = run.batch
     kept.n = run.n
-    kept.stream = run.partition.stream
     kept.uses = 1
     kept.flags = run.flags
     slot.position = <uint64_t>kept
@@ -52,17 +52,16 @@ cdef bint keep(Session* session, const Run* run, Slot* slot) noexcept nogil:
     return True
 
 
-cdef bint in_journal(const Run* run) noexcept nogil:
-    """Whether the run's bytes are the journal's own (a compressed batch's are not)."""
-    cdef const Entry* entry = journal_at(run.partition.journal, run.position)
-    return entry != NULL and entry_body(entry) == run.batch
+cdef bint in_log(const Run* run) noexcept nogil:
+    """Whether the run's bytes are the log's own (a compressed batch's are not)."""
+    cdef ReadSpan span
+    return partition_at(run.partition, run.position, &span) == Status.OK and entry_body(span.entry) == run.batch
 
 
 cdef void place(Session* session, const Run* run, uint32_t offset, Slot* slot) noexcept nogil:
     slot.position = run.position
+    slot.stream = run.partition.stream
     slot.offset = offset
-    if journal_is_memory(run.partition.journal):
-        slot.bits |= SlotBits.SLOT_MEMORY
 
 
 cdef void enqueue(Session* session, const Route* route, const Run* run, uint32_t offset, uint8_t bits,
@@ -137,12 +136,12 @@ cdef Status deliver_now(Session* session, const Route* route, const Run* run, co
     frame.ids = <const uint32_t*>route.ids
     frame.id_count = route.id_count if session.version == Version.V5 else 0
     if frame.qos == 0:
-        return emit(session, source, run.position, message, &frame, wall)
+        return emit(session, source, message, &frame, wall)
     slot = fly(session, bits)
     if slot == NULL:
         return Status.NO_MEMORY
     frame.packet_id = slot.packet_id
-    status = emit(session, source, run.position, message, &frame, wall)
+    status = emit(session, source, message, &frame, wall)
     if status != Status.OK:
         unfly(session)
         return status
@@ -171,11 +170,10 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
         session.link.host.touch(session.link)
         note_busy(session)
         return
-    direct = in_journal(run)
+    direct = in_log(run)
     wall = wall_ms() if online else 0
     source.topic = run.topic
     source.partition = run.partition
-    source.journal = run.partition.journal
     source.ref = run.ref
     source.batch = run.batch
     source.n = run.n

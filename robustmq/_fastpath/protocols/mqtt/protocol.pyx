@@ -22,7 +22,7 @@ from robustmq._fastpath.protocols.mqtt.window cimport window_give_back
 from robustmq._fastpath.protocols.mqtt.wire cimport Reason
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.log cimport Log, log_memory, log_wal
+from robustmq._fastpath.stores.log cimport Log, log_wal
 
 
 DROP_REASONS = ("queue_full", "offline", "expired", "evicted", "too_large", "slow_client", "no_memory", "unpublishable")
@@ -92,7 +92,6 @@ cdef class MqttProtocol(ProtocolHandle):
         self.keep = (log, topics, exchange)
         self.core.log = log.core
         self.core.wal = log_wal(log.core)
-        self.core.memory = log_memory(log.core)
         self.core.topics = topics.table
         self.core.exchange = <Exchange*><uintptr_t>exchange.ptr()
         self.core.limits.max_packet_size = max_packet_size

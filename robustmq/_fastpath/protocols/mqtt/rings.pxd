@@ -14,7 +14,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum SlotBits:
     SLOT_QOS = 3                # mask: the QoS it goes out with
     SLOT_RETAIN = 4             # goes out with the RETAIN flag
-    SLOT_MEMORY = 8             # position is one of the memory journal
     SLOT_KEPT = 16              # position is a Kept*: bytes that are not in a journal as they are
     SLOT_SENT = 32              # was written to a connection: the next time with DUP
     SLOT_RELEASED = 64          # QoS 2: PUBREC came, PUBREL is due
@@ -22,7 +21,8 @@ cdef enum SlotBits:
 
 
 cdef struct Slot:
-    uint64_t position           # of the batch, see SlotBits
+    uint64_t position           # of the batch in its stream's journal, see SlotBits
+    uint64_t stream             # of the partition
     uint32_t offset             # of the record in the batch, bytes
     uint16_t packet_id          # 0 in the queue
     uint8_t bits                # SlotBits

@@ -10,7 +10,6 @@ from robustmq._fastpath.protocols.mqtt.message cimport Message
 from robustmq._fastpath.protocols.mqtt.rings cimport Slot, slots_count
 from robustmq._fastpath.protocols.mqtt.session cimport Dropped, Session
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Journal
 from robustmq._fastpath.stores.partition cimport Partition
 
 
@@ -22,8 +21,7 @@ cdef enum:
 cdef struct Source:             # where a message lies
     Topic* topic
     Partition* partition
-    Journal* journal
-    Ref* ref                    # of `batch`; NULL: pin the journal's segment
+    Ref* ref                    # of what holds `batch`
     const uint8_t* batch
     uint64_t n
     uint16_t flags              # EntryFlags
@@ -42,9 +40,8 @@ cdef inline bint window_open(const Session* session) noexcept nogil:
 
 
 # Write one PUBLISH; `frame` holds QoS, flags and identifiers. TIMED_OUT: it expired; TOO_LARGE: for this client;
-# OUT_OF_RANGE: its segment was retired; NO_MEMORY: the link is closing, its output has a hole.
-cdef Status emit(Session* session, const Source* source, uint64_t position, Message* message, Frame* frame,
-                 int64_t wall) noexcept nogil
+# NO_MEMORY: the link is closing, its output has a hole.
+cdef Status emit(Session* session, const Source* source, Message* message, Frame* frame, int64_t wall) noexcept nogil
 
 # Count why `emit` did not.
 cdef void count_failure(Session* session, Status status) noexcept nogil

@@ -3,7 +3,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 from robustmq._fastpath.atomic cimport store_release_u32
-from robustmq._fastpath.block cimport Ref, ref_release
 from robustmq._fastpath.broker.retained cimport replay_resume
 from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.link cimport Link
@@ -13,7 +12,6 @@ from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_count
 from robustmq._fastpath.protocols.mqtt.session cimport AliasOut, Dropped, Session, SessionState
 from robustmq._fastpath.protocols.mqtt.wire cimport PacketType
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport journal_pin
 
 
 cdef uint32_t alias_of(Session* session, const Topic* topic, bint* known) noexcept nogil:
@@ -35,10 +33,8 @@ cdef uint32_t alias_of(Session* session, const Topic* topic, bint* known) noexce
     return session.alias_out_count + 1
 
 
-cdef Status emit(Session* session, const Source* source, uint64_t position, Message* message, Frame* frame,
-                 int64_t wall) noexcept nogil:
+cdef Status emit(Session* session, const Source* source, Message* message, Frame* frame, int64_t wall) noexcept nogil:
     cdef Link* link = session.link
-    cdef Ref* ref = source.ref
     cdef Status status
     cdef bint known = False
     cdef uint32_t size
@@ -57,13 +53,7 @@ cdef Status emit(Session* session, const Source* source, uint64_t position, Mess
     size = frame_size(frame, message, &head)
     if size == 0 or size > session.max_packet_out:
         return Status.TOO_LARGE                                         # [MQTT-3.1.2-25]
-    if message.payload.n > COPY_MAX and ref == NULL:
-        ref = journal_pin(source.journal, position)
-        if ref == NULL:
-            return Status.OUT_OF_RANGE
-    status = frame_put(&link.out, frame, message, size, head, ref)
-    if ref != source.ref:
-        ref_release(ref)
+    status = frame_put(&link.out, frame, message, size, head, source.ref)
     if status != Status.OK:
         link.host.close(link, status)
         return status

@@ -86,7 +86,6 @@ cdef struct Core:
     TopicTable* topics
     LogCore* log
     Journal* wal                # NULL with a memory-only log
-    Journal* memory
     Limits limits
     Mailbox* boxes[REACTORS_MAX]                # of the reactors, as their first connection showed them; release
     uint64_t last_number        # Consumer.number; atomic
@@ -119,7 +118,6 @@ cdef struct Kept:               # bytes that slots need and no journal holds as 
     Ref* ref
     const uint8_t* batch
     uint64_t n
-    uint64_t stream
     uint32_t uses               # slots that name it; of one session
     uint16_t flags              # EntryFlags
     uint16_t reserved

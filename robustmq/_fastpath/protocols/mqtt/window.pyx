@@ -17,41 +17,34 @@ from robustmq._fastpath.protocols.mqtt.send cimport (
 from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Session, SessionState, session_release
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Entry, Journal, entry_body, entry_body_length, journal_at
+from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.log cimport log_find_stream
-from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_at
 
 
 cdef bint open_slot(Session* session, const Slot* slot, Source* source) noexcept nogil:
     """Where the slot's message lies; False when it left the log or its topic was deleted."""
     cdef Core* core = session.core
-    cdef Journal* journal = core.memory if slot.bits & SlotBits.SLOT_MEMORY else core.wal
-    cdef const Entry* entry
+    cdef Partition* partition = log_find_stream(core.log, slot.stream)
     cdef const Kept* kept
-    cdef Partition* partition
-    cdef uint64_t stream
+    cdef ReadSpan span
+    if partition == NULL or partition.topic == NULL:
+        return False
     if slot.bits & SlotBits.SLOT_KEPT:
         kept = <const Kept*>slot.position
         source.ref = kept.ref
         source.batch = kept.batch
         source.n = kept.n
         source.flags = kept.flags
-        stream = kept.stream
     else:
-        entry = journal_at(journal, slot.position)
-        if entry == NULL:
+        if partition_at(partition, slot.position, &span) != Status.OK:
             return False
-        source.ref = NULL
-        source.batch = entry_body(entry)
-        source.n = entry_body_length(entry)
-        source.flags = entry.flags
-        stream = entry.stream
-    partition = log_find_stream(core.log, stream)
-    if partition == NULL or partition.topic == NULL:
-        return False
+        source.ref = span.ref
+        source.batch = entry_body(span.entry)
+        source.n = entry_body_length(span.entry)
+        source.flags = span.entry.flags
     source.topic = <Topic*>partition.topic
     source.partition = partition
-    source.journal = partition.journal
     return True
 
 
@@ -78,7 +71,7 @@ cdef Status send_slot(Session* session, const Slot* slot, uint16_t packet_id, in
         grant = &session.grants[slot.grant]
         frame.ids = <const uint32_t*>grant.ids
         frame.id_count = grant.count
-    return emit(session, &source, slot.position, &message, &frame, wall)
+    return emit(session, &source, &message, &frame, wall)
 
 
 cdef Status put_pubrel(Session* session, uint16_t packet_id, uint8_t reason) noexcept nogil:
@@ -140,6 +133,7 @@ cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
         status = send_slot(session, slot, flying.packet_id, wall)
         if status == Status.OK:
             flying.position = slot.position
+            flying.stream = slot.stream
             flying.offset = slot.offset
             flying.grant = slot.grant
         else:
