@@ -86,7 +86,7 @@ class Broker:
                              max_message_bytes=self.config.kafka.message_max_bytes,
                              mappings=[(rule.filter, rule.topic, rule.partitions, rule.key)
                                        for rule in self.config.mapping])
-        self.topic_admin = TopicAdmin(self.topics, self.log, self.meta)
+        self.topic_admin = TopicAdmin(self.topics, self.log, self.meta, kafka_settings(self.config))
         await self.topic_admin.open()
 
     def _make_protocols(self) -> None:
@@ -121,7 +121,7 @@ class Broker:
         self.kafka_cold = KafkaCold(KafkaNeeds(
             node_id=config.broker.id, host=reachable(host), port=port, topics=self.topic_admin, groups=self.groups,
             cluster_id=await cluster_id(self.meta, config.broker.cluster_id), producer_ids=ProducerIds(self.meta),
-            hot_apis=HOT_APIS, **chosen(config.kafka, "auto_create_topics", "num_partitions", "message_max_bytes"),
+            hot_apis=HOT_APIS, **chosen(config.kafka, "auto_create_topics", "num_partitions"),
             settings=kafka_settings(config)), self.reactors.answer)
         self.seam = Seam(self.reactors, [self.mqtt_service, self.kafka_cold])
         self._ends.push_async_callback(self.seam.close)
@@ -211,6 +211,16 @@ def kafka_settings(config: Config) -> dict[str, str]:
     """Broker configurations by Kafka's names, as DescribeConfigs tells them."""
     kafka = config.kafka
     return {
+        "log.cleaner.delete.retention.ms": str(kafka.log_cleaner_delete_retention_ms),
+        "log.cleaner.max.compaction.lag.ms": str(kafka.log_cleaner_max_compaction_lag_ms),
+        "log.cleaner.min.cleanable.ratio": str(kafka.log_cleaner_min_cleanable_ratio),
+        "log.cleaner.min.compaction.lag.ms": str(kafka.log_cleaner_min_compaction_lag_ms),
+        "log.cleanup.policy": kafka.log_cleanup_policy,
+        "log.retention.bytes": str(kafka.log_retention_bytes),
+        "log.retention.ms": str(kafka.log_retention_ms),
+        "log.roll.ms": str(kafka.log_roll_ms),
+        "log.segment.bytes": str(kafka.log_segment_bytes),
+        "message.max.bytes": str(kafka.message_max_bytes),
         "group.initial.rebalance.delay.ms": str(kafka.group_initial_rebalance_delay_ms),
         "group.max.session.timeout.ms": str(kafka.group_max_session_timeout_ms),
         "group.min.session.timeout.ms": str(kafka.group_min_session_timeout_ms),

@@ -2,12 +2,15 @@
 
     topics/NAME     {"id": hex, "partitions": n, "configs": {…}}    what an administrator decided
 
+A configuration is in the MetaStore before it is applied, and applied without a restart.
+
 A topic that appears by itself is in the data plane only (docs/decisions/0005). A creation is in the MetaStore before
 the data plane makes the streams, a deletion leaves it before they end: after a crash in between, the next start
 finishes the creation, and a half deleted topic is an ordinary one that can be deleted again.
 """
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import uuid
@@ -15,8 +18,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from robustmq._fastpath.broker.topic import TopicError, Topics
+from robustmq._fastpath.protocols.kafka.configs import as_list, effective
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode
-from robustmq._fastpath.protocols.kafka.needs import KafkaError
+from robustmq._fastpath.protocols.kafka.needs import ConfigChange, KafkaError
 from robustmq._fastpath.stores.log import Log
 from robustmq.server.errors import StartError
 from robustmq.server.meta.store import Compare, Delete, MetaError, MetaStore, Put
@@ -78,11 +82,14 @@ class Partition:
 class TopicAdmin:
     """The one place that creates and deletes topics on request."""
 
-    def __init__(self, topics: Topics, store: Log, meta: MetaStore) -> None:
+    def __init__(self, topics: Topics, store: Log, meta: MetaStore, settings: Mapping[str, str]) -> None:
+        """`settings`: broker-wide configurations by Kafka's names, the defaults of what a topic does not say."""
         self._topics = topics
         self._store = store
         self._meta = meta
+        self._settings = settings
         self._configs: dict[str, Mapping[str, str]] = {}
+        self._altering = asyncio.Lock()
 
     async def open(self) -> None:
         """Make what the MetaStore knows and the log does not; apply the configurations. StartError."""
@@ -147,19 +154,36 @@ class TopicAdmin:
         log.info("topic created", extra={"topic": name, "partitions": partitions, "explicit": explicit})
         return topic
 
+    async def alter(self, name: str, change: ConfigChange) -> None:
+        """Set a topic's configuration to what `change` makes of it. A topic that appeared by itself is one of an
+        administrator's from then on. KafkaError.
+        """
+        async with self._altering:
+            topic = self.find(name)
+            if topic is None:
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
+            configs = change(self.configs(name))
+            try:
+                await self._meta.put(PREFIX + name, remembered(topic.partitions, configs, topic.id))
+            except MetaError as error:
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+            self._apply(name, configs)
+        log.info("topic configured", extra={"topic": name, "configs": dict(configs)})
+
     async def delete(self, name: str) -> None:
         """Delete a topic with its records. KafkaError."""
-        try:
-            await self._meta.txn((), (Delete(PREFIX + name),))
-        except MetaError as error:
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        self._configs.pop(name, None)
-        if not self._topics.delete(name):
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
+        async with self._altering:
+            try:
+                await self._meta.txn((), (Delete(PREFIX + name),))
+            except MetaError as error:
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+            self._configs.pop(name, None)
+            if not self._topics.delete(name):
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
         log.info("topic deleted", extra={"topic": name})
 
     async def _remember(self, name: str, partitions: int, configs: Mapping[str, str], topic_id: bytes) -> None:
-        value = json.dumps({"id": topic_id.hex(), "partitions": partitions, "configs": dict(configs)}).encode()
+        value = remembered(partitions, configs, topic_id)
         try:
             done = await self._meta.txn((Compare(PREFIX + name, 0),), (Put(PREFIX + name, value),))
         except MetaError as error:
@@ -179,9 +203,9 @@ class TopicAdmin:
     def _apply(self, name: str, configs: Mapping[str, str]) -> None:
         """Tell the data plane what a configuration means to it."""
         self._configs[name] = dict(configs)
-        limit = configs.get("max.message.bytes")
-        self._topics.configure(name, explicit=True, compacted="compact" in configs.get("cleanup.policy", ""),
-                               max_message_bytes=None if limit is None else int(limit))
+        values = effective(configs, self._settings)
+        self._topics.configure(name, explicit=True, compacted="compact" in as_list(values["cleanup.policy"]),
+                               max_message_bytes=int(values["max.message.bytes"]))
 
     @staticmethod
     def _view(found: dict[str, object] | None) -> Topic | None:
@@ -190,3 +214,8 @@ class TopicAdmin:
         name, topic_id, streams = found["name"], found["id"], found["streams"]
         assert isinstance(name, str) and isinstance(topic_id, bytes) and isinstance(streams, list)
         return Topic(name, topic_id, tuple(streams), bool(found["internal"]))
+
+
+def remembered(partitions: int, configs: Mapping[str, str], topic_id: bytes) -> bytes:
+    """A topic as the MetaStore keeps it."""
+    return json.dumps({"id": topic_id.hex(), "partitions": partitions, "configs": dict(configs)}).encode()

@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
-from kafka.admin import KafkaAdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+from kafka.admin import ConfigResource as KafkaConfigResource
+from kafka.admin import ConfigResourceType, KafkaAdminClient
 from kafka.admin import NewTopic as KafkaNewTopic
 
 from tests.conftest import Broker
 
+TOPIC_SOURCE = 1        # DYNAMIC_TOPIC_CONFIG
 BASE_MS = 1_700_000_000_000
 
 
@@ -56,6 +58,55 @@ def test_a_topic_s_largest_message(broker: Broker) -> None:
         producer.produce(name, bytes(size), on_delivery=lambda error, _: errors.append(error and error.code()))
         producer.flush(10)
     assert errors == [None, KafkaError.MSG_SIZE_TOO_LARGE]
+
+
+def test_configurations_change_at_run_time(broker: Broker) -> None:
+    admin, name = kafka_admin(broker), fresh()
+    admin.create_topics([NewTopic(name, 1, 1, config={"retention.ms": "1000"})])[name].result(10)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+
+    def configs() -> dict[str, tuple[str, int]]:
+        found = admin.describe_configs([resource])[resource].result(10)
+        return {key: (each.value, each.source) for key, each in found.items() if each.source == TOPIC_SOURCE}
+
+    def change(*entries: tuple[str, AlterConfigOpType, str | None]) -> None:
+        wanted = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[
+            ConfigEntry(key, value, incremental_operation=operation) for key, operation, value in entries])
+        admin.incremental_alter_configs([wanted])[wanted].result(10)
+
+    change(("cleanup.policy", AlterConfigOpType.APPEND, "compact"), ("segment.ms", AlterConfigOpType.SET, "60000"),
+           ("retention.ms", AlterConfigOpType.DELETE, None))
+    assert configs() == {"cleanup.policy": ("delete,compact", TOPIC_SOURCE), "segment.ms": ("60000", TOPIC_SOURCE)}
+    with pytest.raises(KafkaException) as wrong:
+        change(("segment.ms", AlterConfigOpType.SET, "never"))
+    assert wrong.value.args[0].code() == KafkaError.INVALID_CONFIG
+    change(("max.message.bytes", AlterConfigOpType.SET, "2000"), ("cleanup.policy", AlterConfigOpType.DELETE, None))
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    errors: list[int | None] = []
+    producer.produce(name, bytes(5000), on_delivery=lambda error, _: errors.append(error and error.code()))
+    producer.flush(10)
+    assert errors == [KafkaError.MSG_SIZE_TOO_LARGE]
+
+
+def test_a_whole_configuration_is_replaced(broker: Broker) -> None:
+    admin, name = kafka_admin(broker), fresh()
+    admin.create_topics([NewTopic(name, 1, 1, config={"retention.ms": "1000"})])[name].result(10)
+    wanted = ConfigResource(ConfigResource.Type.TOPIC, name, set_config={"segment.ms": "60000"})
+    admin.alter_configs([wanted])[wanted].result(10)
+    found = admin.describe_configs([wanted])[wanted].result(10)
+    assert (found["segment.ms"].value, found["retention.ms"].value) == ("60000", "604800000")
+
+
+def test_kafka_python_changes_a_configuration(broker: Broker) -> None:
+    name = fresh()
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    try:
+        admin.create_topics([KafkaNewTopic(name=name, num_partitions=1, replication_factor=1)])
+        admin.alter_configs([KafkaConfigResource(ConfigResourceType.TOPIC, name, {"segment.ms": "60000"})])
+    finally:
+        admin.close()
+    resource, reader = ConfigResource(ConfigResource.Type.TOPIC, name), kafka_admin(broker)
+    assert reader.describe_configs([resource])[resource].result(10)["segment.ms"].value == "60000"
 
 
 def test_kafka_python_s_admin(broker: Broker) -> None:

@@ -103,6 +103,25 @@ class Duration(Integer):
 
 
 @dataclass(frozen=True)
+class Ratio(Kind):
+    """A share of a whole."""
+
+    @property
+    def allowed(self) -> str:
+        return "a number from 0 to 1"
+
+    def parse(self, raw: object) -> float:
+        if isinstance(raw, str) and re.fullmatch(r"\s*\d*\.?\d+\s*", raw):
+            raw = float(raw)
+        if isinstance(raw, (int, float)) and not isinstance(raw, bool) and 0 <= raw <= 1:
+            return float(raw)
+        raise ValueError(self.allowed)
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True)
 class Switch(Kind):
     """true or false."""
 

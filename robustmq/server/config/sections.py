@@ -5,9 +5,10 @@ import os
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from robustmq.server.config.kinds import Address, Choice, Duration, Integer, Kind, Size, Switch, Text, Texts
+from robustmq.server.config.kinds import Address, Choice, Duration, Integer, Kind, Ratio, Size, Switch, Text, Texts
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+FOREVER_MS = 2**63 - 1
 FOREVER_S = 0xFFFFFFFF      # MQTT 5: a session that does not expire
 DURABILITIES = ("memory", "process", "disk")
 
@@ -94,6 +95,24 @@ class Kafka:
     auto_create_topics: bool = key(True, Switch(), "Create a topic when a client first asks for it.")
     num_partitions: int = key(1, Integer(1, 10_000), "Partitions of a topic that is created without a number.")
     message_max_bytes: int = key(1_048_588, Size(KIB, 64 * MIB), "Largest record batch (max.message.bytes of a topic).")
+    log_cleanup_policy: str = key("delete", Choice(("delete", "compact", "compact,delete")),
+                                  "What becomes of old records: cleanup.policy of a topic that does not say.")
+    log_retention_ms: int = key(604_800_000, Duration(-1, FOREVER_MS, "ms"),
+                                "How long a record is kept (retention.ms of a topic); -1: for ever.")
+    log_retention_bytes: int = key(-1, Size(-1, 1024 * TIB),
+                                   "How much of a partition is kept (retention.bytes of a topic); -1: all.")
+    log_segment_bytes: int = key(GIB, Size(MIB, 2 * GIB - 1), "segment.bytes of a topic.")
+    log_roll_ms: int = key(604_800_000, Duration(1, FOREVER_MS, "ms"), "segment.ms of a topic.")
+    log_cleaner_min_cleanable_ratio: float = key(
+        0.5, Ratio(),
+        "Share of a compacted partition that must be new since it was last compacted (min.cleanable.dirty.ratio).")
+    log_cleaner_min_compaction_lag_ms: int = key(
+        0, Duration(0, FOREVER_MS, "ms"), "A record is left alone for so long (min.compaction.lag.ms of a topic).")
+    log_cleaner_max_compaction_lag_ms: int = key(
+        FOREVER_MS, Duration(1, FOREVER_MS, "ms"),
+        "A record is not left alone for longer (max.compaction.lag.ms of a topic).")
+    log_cleaner_delete_retention_ms: int = key(
+        86_400_000, Duration(0, FOREVER_MS, "ms"), "How long a tombstone is kept (delete.retention.ms of a topic).")
     group_initial_rebalance_delay_ms: int = key(3000, Duration(0, 600_000, "ms"),
                                                 "A new group waits this long for more members.")
     group_min_session_timeout_ms: int = key(6000, Duration(1, 86_400_000, "ms"),

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from robustmq._fastpath.protocols.kafka.cold import FRAME, KafkaCold
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode
 from robustmq._fastpath.protocols.kafka.frames import decode_response_header, encode_request
-from robustmq._fastpath.protocols.kafka.needs import Broker, KafkaError
+from robustmq._fastpath.protocols.kafka.needs import Broker, ConfigChange, KafkaError
 from robustmq._fastpath.protocols.kafka.primitives import Reader
 from robustmq.server.groups.limits import GroupLimits
 from robustmq.server.groups.service import Groups
@@ -77,6 +77,10 @@ class FakeTopics:
                           [FakePartition() for _ in range(partitions)], configs or {}, explicit)
         self.by_name[name] = topic
         return topic
+
+    async def alter(self, name: str, change: ConfigChange) -> None:
+        topic = self.by_name[name]
+        topic.set_configs = dict(change(topic.set_configs))
 
     async def delete(self, name: str) -> None:
         del self.by_name[name]

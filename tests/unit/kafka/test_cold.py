@@ -19,7 +19,8 @@ Play = Callable[..., None]
 
 # Issue 2's sixteen, with the ranges of Kafka 4.2 (InitProducerId v6 is not stable) and Produce from 0 (KAFKA-18659).
 RANGES = {0: (0, 13), 1: (4, 18), 2: (1, 11), 3: (0, 13), 8: (2, 10), 9: (1, 10), 10: (0, 6), 11: (0, 9), 12: (0, 4),
-          13: (0, 5), 14: (0, 5), 18: (0, 4), 19: (2, 7), 20: (1, 6), 22: (0, 5), 32: (1, 4)}
+          13: (0, 5), 14: (0, 5), 18: (0, 4), 19: (2, 7), 20: (1, 6), 22: (0, 5), 32: (1, 4),
+          33: (0, 2), 44: (0, 1)}
 
 
 @pytest.mark.parametrize("version", range(5))

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import messages
 from .frames import Message, RequestHeader
+from .handlers.alter_configs import alter_configs, incremental_alter_configs
 from .handlers.configs import describe_configs
 from .handlers.groups import heartbeat, join_group, leave_group, sync_group
 from .handlers.list_offsets import list_offsets
@@ -46,6 +47,8 @@ HANDLERS = {api.request.API_KEY: api for api in (
     Api(messages.DeleteTopicsRequest, delete_topics),
     Api(messages.InitProducerIdRequest, init_producer_id),
     Api(messages.DescribeConfigsRequest, describe_configs),
+    Api(messages.AlterConfigsRequest, alter_configs),
+    Api(messages.IncrementalAlterConfigsRequest, incremental_alter_configs),
 )}
 VERSIONS = messages.ApiVersionsRequest.VERSIONS
 

@@ -1,5 +1,5 @@
 """What the Kafka handlers need from the rest of the broker, and no more."""
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from .messages import (
 from .messages.leave_group import MemberResponse
 
 OffsetKey = tuple[str, int]     # topic, partition
+ConfigChange = Callable[[Mapping[str, str]], Mapping[str, str]]     # what was set -> what shall be; KafkaError
 
 
 class KafkaError(Exception):
@@ -78,6 +79,9 @@ class Topics(Protocol):
 
     async def create(self, name: str, partitions: int, configs: Mapping[str, str], explicit: bool) -> Topic:
         """`explicit`: an administrator wants it, so it is remembered with its configuration. KafkaError."""
+
+    async def alter(self, name: str, change: ConfigChange) -> None:
+        """Set a topic's configuration to what `change` makes of it; nobody else changes it meanwhile. KafkaError."""
 
     async def delete(self, name: str) -> None:
         """KafkaError."""

@@ -11,7 +11,7 @@ from ..messages.delete_topics import DeletableTopicResult, DeleteTopicState
 from ..names import why_not_a_topic_name
 from ..needs import Broker, KafkaError
 from ..primitives import UUID_ZERO
-from .configs import topic_values
+from .configs import broker_values, topic_values
 
 UNSET = -1
 TOPIC_STATES_FROM = 6       # DeleteTopics version that names topics by name or id
@@ -42,7 +42,7 @@ async def _create(broker: Broker, wanted: CreatableTopic, validate_only: bool) -
     if broker.topics.find(wanted.name) is not None:
         raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {wanted.name!r} exists already")
     partitions = _partitions(broker, wanted)
-    configs = _configs({config.name: config.value for config in wanted.configs})
+    configs = _configs(broker, {config.name: config.value for config in wanted.configs})
     topic_id = UUID_ZERO
     if not validate_only:
         topic_id = (await broker.topics.create(wanted.name, partitions, configs, explicit=True)).id
@@ -52,8 +52,8 @@ async def _create(broker: Broker, wanted: CreatableTopic, validate_only: bool) -
                  for name, value, source in topic_values(broker, configs)])
 
 
-def _configs(configs: Mapping[str, str | None]) -> dict[str, str]:
-    if wrong := why_not_configs(configs):
+def _configs(broker: Broker, configs: Mapping[str, str | None]) -> dict[str, str]:
+    if wrong := why_not_configs(configs, broker_values(broker)):
         raise KafkaError(ErrorCode.INVALID_CONFIG, wrong)
     return {name: value for name, value in configs.items() if value is not None}
 

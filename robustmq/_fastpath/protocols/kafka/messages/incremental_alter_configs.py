@@ -1,0 +1,163 @@
+"""IncrementalAlterConfigs (key 44). Generated from schema.txt by generate.py; do not edit."""
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import ClassVar
+
+from ..primitives import Reader, put_count, put_string
+
+_T = Struct(">?")
+_B = Struct(">b")
+_H = Struct(">h")
+_I = Struct(">i")
+
+
+@dataclass(slots=True)
+class AlterableConfig:
+    """`configs` of AlterConfigsResource."""
+
+    name: str = ""
+    config_operation: int = 0
+    value: str | None = ""
+
+    def encode(self, out: bytearray, version: int) -> None:
+        flexible = version >= 1
+        put_string(out, self.name, flexible)
+        out += _B.pack(self.config_operation)
+        put_string(out, self.value, flexible)
+        if flexible:
+            out.append(0)
+
+    @classmethod
+    def decode(cls, r: Reader, version: int) -> "AlterableConfig":
+        self = cls()
+        flexible = version >= 1
+        self.name = r.string(flexible)
+        self.config_operation, = r.fixed(_B)
+        self.value = r.nullable_string(flexible)
+        if flexible:
+            r.skip_tags()
+        return self
+
+
+@dataclass(slots=True)
+class AlterConfigsResource:
+    """`resources` of IncrementalAlterConfigsRequest."""
+
+    resource_type: int = 0
+    resource_name: str = ""
+    configs: list[AlterableConfig] = field(default_factory=list)
+
+    def encode(self, out: bytearray, version: int) -> None:
+        flexible = version >= 1
+        out += _B.pack(self.resource_type)
+        put_string(out, self.resource_name, flexible)
+        put_count(out, len(self.configs), flexible)
+        for alterable_config in self.configs:
+            alterable_config.encode(out, version)
+        if flexible:
+            out.append(0)
+
+    @classmethod
+    def decode(cls, r: Reader, version: int) -> "AlterConfigsResource":
+        self = cls()
+        flexible = version >= 1
+        self.resource_type, = r.fixed(_B)
+        self.resource_name = r.string(flexible)
+        count = r.count(flexible, 3)
+        self.configs = [AlterableConfig.decode(r, version) for _ in range(count)]
+        if flexible:
+            r.skip_tags()
+        return self
+
+
+@dataclass(slots=True)
+class IncrementalAlterConfigsRequest:
+    """IncrementalAlterConfigs v0-v1, request."""
+
+    API_KEY: ClassVar[int] = 44
+    VERSIONS: ClassVar[range] = range(2)
+    FLEXIBLE_FROM: ClassVar[int] = 1
+    resources: list[AlterConfigsResource] = field(default_factory=list)
+    validate_only: bool = False
+
+    def encode(self, out: bytearray, version: int) -> None:
+        flexible = version >= 1
+        put_count(out, len(self.resources), flexible)
+        for alter_configs_resource in self.resources:
+            alter_configs_resource.encode(out, version)
+        out += _T.pack(self.validate_only)
+        if flexible:
+            out.append(0)
+
+    @classmethod
+    def decode(cls, r: Reader, version: int) -> "IncrementalAlterConfigsRequest":
+        self = cls()
+        flexible = version >= 1
+        count = r.count(flexible, 3)
+        self.resources = [AlterConfigsResource.decode(r, version) for _ in range(count)]
+        self.validate_only, = r.fixed(_T)
+        if flexible:
+            r.skip_tags()
+        return self
+
+
+@dataclass(slots=True)
+class AlterConfigsResourceResponse:
+    """`responses` of IncrementalAlterConfigsResponse."""
+
+    error_code: int = 0
+    error_message: str | None = ""
+    resource_type: int = 0
+    resource_name: str = ""
+
+    def encode(self, out: bytearray, version: int) -> None:
+        flexible = version >= 1
+        out += _H.pack(self.error_code)
+        put_string(out, self.error_message, flexible)
+        out += _B.pack(self.resource_type)
+        put_string(out, self.resource_name, flexible)
+        if flexible:
+            out.append(0)
+
+    @classmethod
+    def decode(cls, r: Reader, version: int) -> "AlterConfigsResourceResponse":
+        self = cls()
+        flexible = version >= 1
+        self.error_code, = r.fixed(_H)
+        self.error_message = r.nullable_string(flexible)
+        self.resource_type, = r.fixed(_B)
+        self.resource_name = r.string(flexible)
+        if flexible:
+            r.skip_tags()
+        return self
+
+
+@dataclass(slots=True)
+class IncrementalAlterConfigsResponse:
+    """IncrementalAlterConfigs v0-v1, response."""
+
+    API_KEY: ClassVar[int] = 44
+    VERSIONS: ClassVar[range] = range(2)
+    FLEXIBLE_FROM: ClassVar[int] = 1
+    throttle_time_ms: int = 0
+    responses: list[AlterConfigsResourceResponse] = field(default_factory=list)
+
+    def encode(self, out: bytearray, version: int) -> None:
+        flexible = version >= 1
+        out += _I.pack(self.throttle_time_ms)
+        put_count(out, len(self.responses), flexible)
+        for alter_configs_resource_response in self.responses:
+            alter_configs_resource_response.encode(out, version)
+        if flexible:
+            out.append(0)
+
+    @classmethod
+    def decode(cls, r: Reader, version: int) -> "IncrementalAlterConfigsResponse":
+        self = cls()
+        flexible = version >= 1
+        self.throttle_time_ms, = r.fixed(_I)
+        count = r.count(flexible, 5)
+        self.responses = [AlterConfigsResourceResponse.decode(r, version) for _ in range(count)]
+        if flexible:
+            r.skip_tags()
+        return self

@@ -1,0 +1,93 @@
+"""Topics and their configuration: in the MetaStore, in the data plane, and after a restart."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from robustmq._fastpath.broker.topic import Topics
+from robustmq._fastpath.stores.log import Log
+
+from robustmq._fastpath.protocols.kafka.errors import ErrorCode
+from robustmq._fastpath.protocols.kafka.needs import KafkaError
+from robustmq.server.meta.sqlite import SqliteStore
+from robustmq.server.topics import TopicAdmin
+
+
+class World:
+    """A log, a MetaStore and the topics in them; `async with` opens and closes them."""
+
+    def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
+        self.path, self.settings = path, settings
+
+    async def __aenter__(self) -> World:
+        self.log = Log(self.path, segment_bytes=1 << 20, journal_bytes=16 << 20)
+        self.meta = await SqliteStore.open(self.path / "meta.sqlite")
+        self.topics = Topics(self.log, durability="process")
+        self.admin = TopicAdmin(self.topics, self.log, self.meta, self.settings)
+        await self.admin.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.meta.close()
+        self.log.close()
+
+    def data_plane(self, name: str) -> tuple[bool, int]:
+        """Whether the topic is compacted, and its largest batch."""
+        found = self.topics.find(name)
+        assert found is not None
+        return found["compacted"], found["max_message_bytes"]
+
+
+def test_a_change_holds_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        settings = {"message.max.bytes": "5000"}
+        async with World(tmp_path, settings) as world:
+            await world.admin.create("t", 2, {"cleanup.policy": "compact"}, explicit=True)
+            assert world.data_plane("t") == (True, 5000)
+            await world.admin.alter("t", lambda configs: {**configs, "max.message.bytes": "700"})
+            assert world.data_plane("t") == (True, 700)
+            await world.admin.alter("t", lambda configs: {"cleanup.policy": "delete,compact"})
+            assert world.data_plane("t") == (True, 5000)
+            await world.admin.alter("t", lambda _: {"retention.ms": "1"})
+            assert world.data_plane("t") == (False, 5000)
+        async with World(tmp_path, settings) as world:
+            assert world.admin.configs("t") == {"retention.ms": "1"}
+            assert world.data_plane("t") == (False, 5000)
+
+    asyncio.run(scenario())
+
+
+def test_a_topic_that_appeared_by_itself_is_configured(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with World(tmp_path, {}) as world:
+            world.topics.create("mqtt.topic")
+            before = world.admin.find("mqtt.topic")
+            await world.admin.alter("mqtt.topic", lambda _: {"cleanup.policy": "compact"})
+        async with World(tmp_path, {}) as world:
+            assert world.admin.find("mqtt.topic") == before
+            assert world.data_plane("mqtt.topic")[0]
+
+    asyncio.run(scenario())
+
+
+def test_a_change_that_is_refused_leaves_no_trace(tmp_path: Path) -> None:
+    def refuse(configs: Mapping[str, str]) -> Mapping[str, str]:
+        raise KafkaError(ErrorCode.INVALID_CONFIG, "no")
+
+    async def scenario() -> None:
+        async with World(tmp_path, {}) as world:
+            await world.admin.create("t", 1, {"retention.ms": "5"}, explicit=True)
+            for name, code in (("t", ErrorCode.INVALID_CONFIG), ("nowhere", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)):
+                with pytest.raises(KafkaError) as error:
+                    await world.admin.alter(name, refuse)
+                assert error.value.code == code
+            assert world.admin.configs("t") == {"retention.ms": "5"}
+            await world.admin.delete("t")
+            with pytest.raises(KafkaError):
+                await world.admin.alter("t", lambda _: {})
+        async with World(tmp_path, {}) as world:
+            assert world.admin.count() == 0
+
+    asyncio.run(scenario())
