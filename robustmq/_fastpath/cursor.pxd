@@ -120,12 +120,15 @@ cdef inline uint64_t cursor_uvarlong(Cursor* c) noexcept nogil:
     return 0
 
 
-# Zigzag, as in records (KIP-98).
+# Zigzag, as in records (KIP-98). What a record of a few hundred bytes holds takes one byte or two.
 cdef inline int32_t cursor_varint(Cursor* c) noexcept nogil:
     cdef uint32_t raw
-    if c.p < c.end and c.p[0] < 0x80 and not c.bad:
+    if c.end - c.p >= 2 and c.p[0] < 0x80 and not c.bad:
         raw = c.p[0]
         c.p += 1
+    elif c.end - c.p >= 2 and c.p[1] < 0x80 and not c.bad:
+        raw = <uint32_t>(c.p[0] & 0x7F) | <uint32_t>c.p[1] << 7
+        c.p += 2
     else:
         raw = cursor_uvarint(c)
     return <int32_t>(raw >> 1) ^ -<int32_t>(raw & 1)

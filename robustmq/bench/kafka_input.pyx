@@ -11,6 +11,7 @@ from robustmq._fastpath.cursor cimport (
 )
 from robustmq.bench.histogram cimport histogram_record
 from robustmq.bench.kafka_load cimport PRODUCER, RESPONSE_FIRST, RESPONSE_MOST, Load, Peer
+from robustmq.bench.kafka_output cimport fetch
 from robustmq.bench.net cimport clock_now_ns, net_read, would_block
 
 
@@ -68,7 +69,6 @@ cdef void on_records(Load* l, const uint8_t* batch, uint64_t size) noexcept nogi
 
 cdef void on_fetched(Load* l, Peer* p, Cursor* c) noexcept nogil:
     cdef int32_t n
-    cdef uint64_t size
     cdef int16_t code
     cdef const uint8_t* at
     cursor_i32(c)                   # throttle time
@@ -84,10 +84,32 @@ cdef void on_fetched(Load* l, Peer* p, Cursor* c) noexcept nogil:
     if code:
         on_error(l, p, code)
         return
-    while n > BATCH_HEADER:
+    ask_ahead(l, p, at, n)
+    take_batches(l, p, at, n)
+
+
+# The batch at `at`, of which `n` bytes are here, is whole: the last one may be cut short.
+cdef inline bint whole(const uint8_t* at, int32_t n) noexcept nogil:
+    return n > BATCH_HEADER and batch_size(at) > BATCH_HEADER and batch_size(at) <= <uint64_t>n
+
+
+# Send the next Fetch before the batches are looked into, as the Java client does: the broker answers meanwhile.
+cdef void ask_ahead(Load* l, Peer* p, const uint8_t* at, int32_t n) noexcept nogil:
+    cdef uint64_t size
+    while whole(at, n):
+        p.offset = batch_base_offset(at) + batch_last_offset_delta(at) + 1
         size = batch_size(at)
-        if size > <uint64_t>n:      # the last batch may be cut short
-            break
+        at += size
+        n -= <int32_t>size
+    if p.wrap_at >= 0 and p.offset >= p.wrap_at:
+        p.offset = 0
+    fetch(l, p)
+
+
+cdef void take_batches(Load* l, Peer* p, const uint8_t* at, int32_t n) noexcept nogil:
+    cdef uint64_t size
+    while whole(at, n):
+        size = batch_size(at)
         if not batch_intact(at, size):
             l.corrupt += 1
             end_peer(l, p)
@@ -96,11 +118,8 @@ cdef void on_fetched(Load* l, Peer* p, Cursor* c) noexcept nogil:
             on_records(l, at, size)
         l.received += <uint64_t>batch_record_count(at)
         l.bytes_in += size
-        p.offset = batch_base_offset(at) + batch_last_offset_delta(at) + 1
         at += size
         n -= <int32_t>size
-    if p.wrap_at >= 0 and p.offset >= p.wrap_at:
-        p.offset = 0
 
 
 # Room for `n` bytes of responses.

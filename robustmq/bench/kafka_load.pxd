@@ -3,7 +3,8 @@ they fetch.
 
 A producer patches the correlation id of its Produce (v7) and, in every value, the first 8 bytes with the time at which
 the batch was *meant* to be sent (CLOCK_MONOTONIC, ns); then it reseals the batch's CRC. A consumer patches the offset of
-its Fetch (v4), checks the CRC of every batch and walks every record, as a real client would.
+its Fetch (v4), asks on as soon as a response is whole, as clients that fetch ahead do, and then checks the CRC of every
+batch and walks every record.
 
 Owner: the thread in `run_load`.
 """
