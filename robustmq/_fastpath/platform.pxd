@@ -7,6 +7,8 @@ cdef extern from "platform.h" nogil:
     int64_t clock_wall_ms()
     uint32_t random_u32()
 
+    void set_errno(int e)
+    int64_t file_size(int fd)
     int file_preallocate(int fd, uint64_t size)
     int file_zero(int fd, uint8_t* mapping, uint64_t offset, uint64_t n)
     void memory_prefault(uint8_t* p, uint64_t n)
@@ -19,6 +21,7 @@ cdef extern from "platform.h" nogil:
     void waker_destroy(waker_t* w)
     void waker_ring(waker_t* w)
     void waker_wait(waker_t* w)
+    void waker_wait_ns(waker_t* w, int64_t ns)
 
     ctypedef struct pthread_t:
         pass
@@ -45,9 +48,12 @@ cdef extern from "platform.h" nogil:
     int munmap(void* at, size_t n)
     int msync(void* at, size_t n, int flags)
 
-    int O_RDWR, O_CREAT, O_CLOEXEC, O_EXCL
+    int O_RDONLY, O_RDWR, O_TRUNC, O_CREAT, O_CLOEXEC, O_EXCL
     int open(const char* path, int flags, int mode)
     int close(int fd)
     int fsync(int fd)
+    int fdatasync(int fd)
+    int file_write(int fd, const uint8_t* data, uint64_t n, uint64_t at)
+    void file_write_back(int fd, uint64_t at, uint64_t n)
     int unlink(const char* path)
     int rename(const char* old, const char* new)

@@ -40,6 +40,7 @@ from robustmq.server.groups.service import Groups
 from robustmq.server.identity import ProducerIds, cluster_id
 from robustmq.server.meta.sqlite import SqliteStore
 from robustmq.server.meta.store import MetaError
+from robustmq.server.retention import Retention
 from robustmq.server.seam import Seam
 from robustmq.server.state import Space, StateLog
 from robustmq.server.topics import TopicAdmin
@@ -78,7 +79,7 @@ class Broker:
         if path is not None:
             make_directory(path)
         self.log = Log(path, segment_bytes=storage.segment_bytes, journal_bytes=storage.journal_bytes,
-                       memory_bytes=storage.memory_bytes)
+                       memory_bytes=storage.memory_bytes, seal_bytes_per_s=storage.seal_bytes_per_s)
         self._ends.callback(self.log.close)
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
         self._ends.push_async_callback(self.meta.close)
@@ -142,6 +143,9 @@ class Broker:
             self._ends.push_async_callback(server.close)
             host, port = endpoint(self.config.http.listen) or ("", 0)
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
+        retention = Retention(self.log, self.config.storage.retention_check_interval_ms)
+        retention.open()
+        self._ends.push_async_callback(retention.close)
         self.reactors.start()
         self.seam.open()
 

@@ -13,7 +13,8 @@ from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
     entry_body, entry_body_length, journal_fail, journal_pressed, journal_wait_room,
 )
-from robustmq._fastpath.stores.log cimport Log, log_find_stream
+from robustmq._fastpath.stores.log cimport Log
+from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.partition cimport (
     Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek,
 )

@@ -136,7 +136,7 @@ def test_streams_whose_directory_entry_was_carried_behind_their_batches(tmp_path
     before = log.streams()
     log.close()
     log = open_log(tmp_path)
-    assert before[0][5] > 0, "nothing was retired"
+    assert log.recovered["sealed_runs"] > 0, "nothing left the journal"
     assert log.streams() == before and log.state_items(1) == [(b"k", b"v")]
     assert log.partition(2).append(batch([b"x"], producer=3, epoch=0, sequence=15))[0] == 15
     log.close()
@@ -274,7 +274,7 @@ def test_a_lower_bound_than_before(tmp_path: Path) -> None:
     log.close()
     log = open_log(tmp_path, journal_bytes=4 * MIB)
     settled(log, 4)
-    assert numbers(log)[-1] == 2499
+    assert numbers(log) == list(range(2500))
     log.close()
     assert len(segments(tmp_path)) <= 5
 
@@ -293,7 +293,7 @@ def test_a_reader_s_segment_waits_for_it(tmp_path: Path, kind: str) -> None:
     deadline = time.monotonic() + 20
     while log.stats()[kind]["pinned"] != 1 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert log.stats()[kind]["pinned"] == 1 and part.start > 0
+    assert log.stats()[kind]["pinned"] == 1 and (part.start == 0) == (kind == "wal")
     assert pin.read() == before
     pin.release()
     assert log.stats()[kind]["pinned"] == 0

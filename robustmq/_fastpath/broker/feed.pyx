@@ -14,7 +14,7 @@ from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport Mail, mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
-from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, Status
+from robustmq._fastpath.status cimport CORRUPT, NEED_MORE, OK, OUT_OF_RANGE, Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.partition cimport ReadSpan, partition_next, partition_seek
 
@@ -239,7 +239,7 @@ cdef bint inflate(Feed* feed, const ReadSpan* span, const uint8_t* batch, uint64
 
 
 cdef Status seek(Feed* feed, ReadSpan* span) noexcept nogil:
-    """The entry at the cursor; what was retired meanwhile is counted as lost."""
+    """The entry at the cursor; what was retired meanwhile, or is damaged, is counted as lost."""
     cdef Status status = partition_seek(feed.partition, feed.cursor, span)
     cdef uint64_t start
     if status == OUT_OF_RANGE:
@@ -247,6 +247,10 @@ cdef Status seek(Feed* feed, ReadSpan* span) noexcept nogil:
         if start > feed.cursor:
             feed.exchange.counters[feed.reactor].lost += start - feed.cursor
             feed.cursor = start
+        status = partition_seek(feed.partition, feed.cursor, span)
+    while status == CORRUPT:
+        feed.exchange.counters[feed.reactor].lost += span.base_offset - feed.cursor
+        feed.cursor = span.base_offset
         status = partition_seek(feed.partition, feed.cursor, span)
     return status
 
@@ -280,5 +284,5 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         bytes += entry_body_length(span.entry)
         feed.cursor = span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
         status = partition_next(feed.partition, &span)
-    if status == OUT_OF_RANGE:
+    if status == OUT_OF_RANGE or status == CORRUPT:
         mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)

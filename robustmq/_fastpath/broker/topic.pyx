@@ -15,8 +15,9 @@ from robustmq._fastpath.qsbr cimport (
     qsbr_collect, qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister,
 )
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK, QUOTA, UNKNOWN_TOPIC
-from robustmq._fastpath.stores.log cimport Log, log_create_stream, log_delete_stream, log_find_stream
+from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport DURABLE_DISK, DURABLE_MEMORY, DURABLE_PROCESS
+from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream, log_find_stream
 
 import os
 

@@ -35,6 +35,37 @@ static inline uint32_t random_u32(void) {
     return v;
 }
 
+static inline void set_errno(int e) { errno = e; }
+
+static inline int64_t file_size(int fd) {
+    struct stat s;
+    return fstat(fd, &s) == 0 ? (int64_t)s.st_size : -1;
+}
+
+/* All n bytes at `at`. 0 or errno. */
+static inline int file_write(int fd, const uint8_t *data, uint64_t n, uint64_t at) {
+    while (n > 0) {
+        ssize_t done = pwrite(fd, data, n, (off_t)at);
+        if (done < 0) {
+            if (errno == EINTR) continue;
+            return errno;
+        }
+        data += done;
+        n -= (uint64_t)done;
+        at += (uint64_t)done;
+    }
+    return 0;
+}
+
+/* Begin to write a range back, so that a later sync has little left to do. Best effort. */
+static inline void file_write_back(int fd, uint64_t at, uint64_t n) {
+#if defined(__linux__)
+    (void)sync_file_range(fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd, (void)at, (void)n;
+#endif
+}
+
 /* Give [0, size) of the file real blocks, so that a store into its mapping cannot fail for want of space. 0 or errno. */
 static inline int file_preallocate(int fd, uint64_t size) {
 #if defined(__linux__)
@@ -112,6 +143,22 @@ static inline void waker_ring(waker_t *w) {
 static inline void waker_wait(waker_t *w) {
     pthread_mutex_lock(&w->lock);
     while (!w->rung) pthread_cond_wait(&w->cond, &w->lock);
+    w->rung = 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Until rung, `ns` at most. */
+static inline void waker_wait_ns(waker_t *w, int64_t ns) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec += ns % 1000000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec += 1;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&w->lock);
+    while (!w->rung && pthread_cond_timedwait(&w->cond, &w->lock, &until) == 0) {}
     w->rung = 0;
     pthread_mutex_unlock(&w->lock);
 }

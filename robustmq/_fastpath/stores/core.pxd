@@ -1,12 +1,15 @@
 """What one broker's log is made of; private to stores/, others know it by the functions of log.pxd.
 
-Lock order: streams_lock, a partition's lock, then the journal's own. state_lock is taken without the others.
+Lock order: runs_lock, streams_lock, a partition's lock, then the journal's own. state_lock is taken without the others.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.platform cimport pthread_mutex_t
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Entry, Journal
-from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.partition cimport Partition, Policy
+from robustmq._fastpath.stores.sealed cimport SealedStore
+from robustmq._fastpath.stores.sealer cimport Sealer
 from robustmq._fastpath.stores.table cimport Table
 
 
@@ -22,6 +25,10 @@ cdef struct LogCore:
     uint64_t next_stream
     pthread_mutex_t state_lock
     Table state                     # State* (state.pyx) by space and key; all under state_lock
+    Sealer* sealer                  # NULL: memory only
+    SealedStore sealed              # of the write-ahead log
+    pthread_mutex_t runs_lock       # writers of every Partition.runs
+    Policy policy                   # of partitions without their own; written before threads start
 
 
 # stores/core.pyx
@@ -29,6 +36,14 @@ cdef LogCore* core_new() noexcept nogil
 cdef void core_free(LogCore* core) noexcept nogil           # after the journals are closed and all readers have gone
 cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
+
+# Write the stream's directory entry again, as after its start has moved: a restart begins there. Any thread.
+cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nogil
+
+# What holds for the partition; inside a QSBR section.
+cdef inline const Policy* core_policy(LogCore* core, Partition* partition) noexcept nogil:
+    cdef const Policy* own = <const Policy*>load_acquire_ptr(<void**>&partition.policy)
+    return own if own != NULL else &core.policy
 
 # Journal.carry of both journals (keeper threads); `owner` is the LogCore.
 cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil

@@ -1,18 +1,28 @@
 """Streams by number, and what happens to each entry of a segment that is retired: see core.pxd."""
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free
 from robustmq._fastpath.atomic cimport load_acquire_u64
 from robustmq._fastpath.batch cimport batch_producer_id
 from robustmq._fastpath.hash cimport hash_mix
 from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+    waker_destroy,
 )
-from robustmq._fastpath.status cimport OK
+from robustmq._fastpath.status cimport OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
+    journal_at,
 )
-from robustmq._fastpath.stores.partition cimport partition_free, partition_retire, partition_save_producers
+from robustmq._fastpath.stores.partition cimport (
+    CLEANUP_DELETE, Policy, partition_free, partition_retire, partition_save_producers,
+)
+from robustmq._fastpath.stores.sealed cimport sealed_close
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
 from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
+
+
+cdef enum:
+    DAY_MS = 86_400_000
 
 
 cdef inline uint64_t stream_hash(uint64_t stream) noexcept nogil:
@@ -27,12 +37,28 @@ cdef bint same(const void* item, const void* key) noexcept nogil:
     return (<const Partition*>item).stream == (<const uint64_t*>key)[0]
 
 
+cdef void policy_init(Policy* policy) noexcept nogil:
+    """Everything is kept; the rest as Kafka's defaults."""
+    policy.retention_ms = -1
+    policy.retention_bytes = -1
+    policy.segment_bytes = 1 << 30
+    policy.segment_ms = 7 * DAY_MS
+    policy.min_compaction_lag_ms = 0
+    policy.max_compaction_lag_ms = INT64_MAX
+    policy.delete_retention_ms = DAY_MS
+    policy.min_cleanable_dirty_ratio = 0.5
+    policy.cleanup = CLEANUP_DELETE
+    policy.remote = 0
+
+
 cdef LogCore* core_new() noexcept nogil:
     cdef LogCore* core = <LogCore*>calloc(1, sizeof(LogCore))
     if core != NULL:
         pthread_mutex_init(&core.streams_lock, NULL)
+        pthread_mutex_init(&core.runs_lock, NULL)
         table_init(&core.streams, hash_of)
         core.next_stream = 1
+        policy_init(&core.policy)
         state_init(core)
     return core
 
@@ -45,7 +71,12 @@ cdef void core_free(LogCore* core) noexcept nogil:
         partition = table_each(&core.streams, &at)
     table_free(&core.streams)
     state_free(core)
+    if core.sealer != NULL:
+        sealed_close(&core.sealed)
+        waker_destroy(&core.sealer.bell)
+        free(core.sealer)
     pthread_mutex_destroy(&core.streams_lock)
+    pthread_mutex_destroy(&core.runs_lock)
     free(core)
 
 
@@ -64,16 +95,27 @@ cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t
     head.stream = partition.stream
     head.base_offset = load_acquire_u64(&partition.end)     # a batch that comes in between says more
     head.origin = 0
-    head.aux = 0
+    head.aux = load_acquire_u64(&partition.start)
     why = journal_append(partition.journal, &head, body, n, NULL, 0, &position)
     if why == OK:
         partition.directory_position = position
     return why
 
 
+cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nogil:
+    cdef Status why = UNKNOWN_TOPIC
+    cdef const Entry* entry
+    pthread_mutex_lock(&core.streams_lock)      # the entry stays where it is
+    if core_find(core, partition.stream) == partition:
+        entry = journal_at(partition.journal, partition.directory_position, NULL)
+        why = core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
+    pthread_mutex_unlock(&core.streams_lock)
+    return why
+
+
 cdef Status carry_locked(LogCore* core, Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
     if entry.kind == ENTRY_BATCH:
-        partition_retire(partition, entry, position)
+        partition_retire(partition, entry, position, partition.journal.memory != 0)
         if batch_producer_id(entry_body(entry)) < 0:
             return OK
         return partition_save_producers(partition, position)

@@ -3,6 +3,7 @@
     DIR/LOCK                pid of the broker that has it open; locked (flock) as long as it runs
     DIR/journal/FORMAT      "robustmq journal 1", then "segment_bytes N"
     DIR/journal/SEQUENCE.journal
+    DIR/sealed/ID.sealed    see sealed.pxd
 """
 from __future__ import annotations
 
@@ -25,10 +26,12 @@ class Directory:
     def __init__(self, path: str | os.PathLike[str], segment_bytes: int) -> None:
         self.path = Path(path).absolute()
         self.journal = self.path / "journal"
+        self.sealed = self.path / "sealed"
         self.segment_bytes = segment_bytes
         try:
             self._refuse_foreign()
             self.journal.mkdir(parents=True, exist_ok=True)
+            self.sealed.mkdir(exist_ok=True)
             self._lock = self._take_lock()
         except OSError as error:
             raise LogError(f"cannot use data directory {self.path}: {error.strerror}; "
@@ -42,6 +45,12 @@ class Directory:
     def segments(self) -> list[str]:
         """Paths of the segment files, oldest first."""
         return sorted(str(path) for path in self.journal.glob("*.journal") if _is_sequence(path.stem))
+
+    def sealed_files(self) -> list[str]:
+        """Paths of the sealed files by id; what was being written when a broker was killed is deleted."""
+        for unfinished in self.sealed.glob("*.writing"):
+            unfinished.unlink()
+        return sorted(str(path) for path in self.sealed.glob("*.sealed") if _is_sequence(path.stem))
 
     def span(self) -> int:
         """Sequences from the oldest to the newest segment file."""
@@ -116,7 +125,7 @@ def set_aside(path: Path, header_bytes: int) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in {"LOCK", "journal", "lost+found"} or name.startswith((".", "meta"))
+    return name in {"LOCK", "journal", "sealed", "lost+found"} or name.startswith((".", "meta"))
 
 
 def _is_sequence(stem: str) -> bool:

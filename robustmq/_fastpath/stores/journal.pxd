@@ -102,7 +102,7 @@ cdef struct JournalCounters:
     uint64_t rolls                      # these two under roll_lock
     uint64_t roll_makes                 # appends that found no spare segment and had to make one
     uint64_t presses                    # under roll_lock
-    uint64_t retired                    # keeper
+    uint64_t retired                    # who retires
 
 
 # Each counter has one writer at a time; whoever reads takes what is there.
@@ -122,7 +122,7 @@ cdef struct Journal:
     SegmentStore segments
     uint32_t memory                     # 1: anonymous memory, nothing is ever synced
     uint32_t health                     # Status; sticky, release
-    uint64_t start                      # release by the keeper
+    uint64_t start                      # release by who retires: the keeper, or (behind != NULL) the sealer
     uint64_t most_segments              # above it the oldest is retired
     uint8_t[64] apart_1
     # The appenders' cache line.
@@ -146,13 +146,14 @@ cdef struct Journal:
     pthread_mutex_t commit_lock
     waker_t keeper_waker
     waker_t commit_waker
+    waker_t* behind                     # rung when there may be segments to retire, whose retirer is not the keeper
     pthread_t keeper
     pthread_t committer
     uint32_t listeners_lock
     uint32_t listener_count
     Listener listeners[SYNC_LISTENERS_MAX]
     void* owner                         # for `carry`
-    # Called by the keeper for each entry of a segment that is about to be given up: carry forward what must outlive it,
+    # Called by who retires for each entry of a segment that is about to be given up: carry forward what must outlive it,
     # move its partition's start. Anything but OK: not possible now (the journal is unhealthy).
     Status (*carry)(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
     JournalCounters counters

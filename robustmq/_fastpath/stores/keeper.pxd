@@ -1,6 +1,6 @@
 """What keeps a journal going beside the appends: two threads per journal that sleep until they are rung.
 
-    keeper      pre-faults pages ahead of the tail, prepares the next segment, retires the oldest
+    keeper      pre-faults pages ahead of the tail, prepares the next segment; in memory it retires the oldest
     committer   makes what is complete durable when somebody waits for it (group commit)
 
 Concurrency: the lock order is roll_lock, then commit_lock, then Journal.lock; a partition's lock may be held
@@ -17,6 +17,14 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil
 
 # Make everything that was complete at the time of the call durable. On any thread that may block.
 cdef Status journal_commit(Journal* journal) noexcept nogil
+
+# Close the segment at the tail, if it holds anything, and go on in the next.
+cdef Status journal_close_segment(Journal* journal) noexcept nogil
+
+# For who retires (the keeper of a memory journal, the sealer of a write-ahead log): segments listed, and giving up the oldest,
+# after what must outlive it was carried forward and is durable. False: not possible now, the journal is unhealthy.
+cdef uint64_t journal_listed(Journal* journal) noexcept nogil
+cdef bint journal_retire_oldest(Journal* journal) noexcept nogil
 
 cdef Status keeper_start(Journal* journal) noexcept nogil
 cdef void keeper_stop(Journal* journal) noexcept nogil

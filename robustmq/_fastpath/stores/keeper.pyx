@@ -74,10 +74,21 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
         journal.prefault_at = journal.tail
         spin_unlock(&journal.lock)
         count(&journal.counters.rolls, 1)
-        if not journal.pressed and listed(journal) > journal.most_segments + PRESSED:
+        if not journal.pressed and journal_listed(journal) > journal.most_segments + PRESSED:
             count(&journal.counters.presses, 1)
             store_release_u32(&journal.pressed, 1)
     pthread_mutex_unlock(&journal.roll_lock)
+    return why
+
+
+cdef Status journal_close_segment(Journal* journal) noexcept nogil:
+    cdef uint64_t tail = journal_tail(journal)
+    cdef Status why = OK
+    cdef uint64_t sequence = tail - 1 >> journal.segments.shift
+    while why == OK and tail & (journal.segments.size - 1) != SEGMENT_HEADER \
+            and tail - 1 >> journal.segments.shift == sequence:
+        why = journal_roll(journal, tail)
+        tail = journal_tail(journal)
     return why
 
 
@@ -208,7 +219,7 @@ cdef void prefault(Journal* journal) noexcept nogil:
     spin_unlock(&journal.lock)
 
 
-cdef uint64_t listed(Journal* journal) noexcept nogil:
+cdef uint64_t journal_listed(Journal* journal) noexcept nogil:
     return (journal_tail(journal) - 1 >> journal.segments.shift) - (journal_start(journal) >> journal.segments.shift) + 1
 
 
@@ -233,7 +244,7 @@ cdef void relieve(Journal* journal) noexcept nogil:
     pthread_mutex_unlock(&journal.roll_lock)
 
 
-cdef bint retire_oldest(Journal* journal) noexcept nogil:
+cdef bint journal_retire_oldest(Journal* journal) noexcept nogil:
     """Give up the oldest segment, after what must outlive it was carried forward and is durable."""
     cdef uint64_t sequence = journal.start >> journal.segments.shift
     cdef uint64_t end = sequence + 1 << journal.segments.shift
@@ -250,6 +261,8 @@ cdef bint retire_oldest(Journal* journal) noexcept nogil:
         qsbr_synchronize()
         ref_release(&segment.ref)
         count(&journal.counters.retired, 1)
+    if load_relaxed_u32(&journal.pressed) and journal_listed(journal) <= journal.most_segments:
+        relieve(journal)
     return True
 
 
@@ -277,10 +290,13 @@ cdef void keep(Journal* journal) noexcept nogil:
     if journal_health(journal) != OK:
         relieve(journal)
         return
-    while listed(journal) >= journal.most_segments and retire_oldest(journal):
-        prefault(journal)
-    if load_relaxed_u32(&journal.pressed):
-        relieve(journal)
+    if journal.behind != NULL:
+        waker_ring(journal.behind)
+    else:
+        while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal):
+            prefault(journal)
+        if load_relaxed_u32(&journal.pressed):
+            relieve(journal)
     segments_trim(&journal.segments)
     if journal_tail(journal) & (journal.segments.size - 1) >= half and journal_health(journal) == OK:
         prepare_spare(journal)

@@ -24,22 +24,10 @@ cdef class Log:
     cdef readonly dict recovered    # what recovery found and dropped (recovery.pxd)
 
     cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL
+    cdef new_sealer(self, uint64_t bytes_per_s)
     cdef open_wal(self)
     cdef settle(self)
 
-
-# A new stream for partition `number` of `topic` (canonical name), written to the directory of the journal that
-# `durability` asks for (DURABLE_MEMORY: the memory journal, forgotten at restart). Any thread.
-cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_len, const uint8_t* topic_id,
-                              uint32_t number, uint32_t durability, void* topic, Partition** result) noexcept nogil
-
-# The partition that a journal entry's `stream` belongs to; NULL when it was deleted. Inside a QSBR read section: readers
-# that keep positions only (an MQTT session's queue) find their topic through it. After recovery a partition's `topic` is
-# NULL until the topic table adopts it.
-cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil
-
-# Ends the stream; memory goes back after a grace period.
-cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil         # NULL with a memory-only log
 

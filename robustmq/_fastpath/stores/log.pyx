@@ -3,104 +3,39 @@ import asyncio
 import heapq
 
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
-from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, load_relaxed_u64
+from libc.stdlib cimport calloc, free, malloc
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, load_relaxed_u64, store_release_ptr
 from robustmq._fastpath.mailbox cimport (
     mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
 )
-from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
+from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock, waker_init
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_retire, qsbr_synchronize, qsbr_unregister
 from robustmq._fastpath.status cimport (
-    INVALID_TOPIC, NO_MEMORY, OK, STORE_FAILED, STORE_FULL, UNKNOWN_TOPIC,
+    NO_MEMORY, OK, STORE_FAILED, STORE_FULL, UNKNOWN_TOPIC,
 )
-from robustmq._fastpath.stores.core cimport (
-    STREAM_NAME_AT, core_carry, core_find, core_free, core_new, core_write_stream,
-)
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_carry, core_find, core_free, core_new
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_STREAM_END, EntryHead, JournalCounters, entry_body, journal_append, journal_at,
-    journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
+    JournalCounters, entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
     journal_start, journal_tail, journal_wait_room, journal_want_sync,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
-    DURABLE_DISK, DURABLE_MEMORY, Appended, partition_close, partition_free, partition_new,
+    CLEANUP_COMPACT, CLEANUP_DELETE, DURABLE_DISK, Appended, Policy,
 )
-from robustmq._fastpath.stores.recovery cimport recover
+from robustmq._fastpath.stores.recovery cimport load_sealed, recover
+from robustmq._fastpath.stores.retention cimport log_retain, log_trim
+from robustmq._fastpath.stores.sealed cimport sealed_init
+from robustmq._fastpath.stores.sealer cimport Sealer, sealer_seal_all, sealer_start, sealer_stop
 from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
 from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
-from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
+from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream
+from robustmq._fastpath.stores.table cimport table_each
 
 from robustmq._fastpath.stores.files import Directory, LogError
 
 cdef enum:
-    NAME_MAX = 1024
     SEGMENTS_MIN = 4                    # one in use, one prepared, and something to keep
-
-
-# --- streams ----------------------------------------------------------------------------------------------------------
-
-cdef Status create_locked(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:
-    cdef Status why
-    if not table_add(&core.streams, partition):
-        return NO_MEMORY
-    why = core_write_stream(core, partition, body, n)
-    if why != OK:
-        table_remove(&core.streams, partition)
-    return why
-
-
-cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_len, const uint8_t* topic_id,
-                              uint32_t number, uint32_t durability, void* topic, Partition** result) noexcept nogil:
-    cdef uint8_t body[STREAM_NAME_AT + NAME_MAX]
-    cdef uint16_t length = <uint16_t>name_len
-    cdef Partition* partition
-    cdef Status why
-    if name_len > NAME_MAX:
-        return INVALID_TOPIC
-    memset(body, 0, STREAM_NAME_AT)
-    memcpy(body, topic_id, 16)
-    memcpy(body + 16, &number, 4)
-    body[20] = <uint8_t>durability
-    memcpy(body + 22, &length, 2)
-    memcpy(body + STREAM_NAME_AT, name, name_len)
-    partition = partition_new(core.wal if core.wal != NULL and durability != DURABLE_MEMORY else core.memory,
-                              0, number, durability, 0)
-    if partition == NULL:
-        return NO_MEMORY
-    partition.topic = topic
-    pthread_mutex_lock(&core.streams_lock)
-    partition.stream = core.next_stream
-    core.next_stream += 1
-    why = create_locked(core, partition, body, STREAM_NAME_AT + name_len)
-    pthread_mutex_unlock(&core.streams_lock)
-    if why == OK:
-        result[0] = partition
-    else:
-        qsbr_retire(partition, partition_free)
-    return why
-
-
-cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil:
-    return core_find(core, stream)
-
-
-cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil:
-    cdef EntryHead head
-    cdef uint64_t position = 0
-    cdef Status why
-    memset(&head, 0, sizeof(head))
-    head.kind = ENTRY_STREAM_END
-    head.stream = partition.stream
-    pthread_mutex_lock(&core.streams_lock)
-    why = journal_append(partition.journal, &head, NULL, 0, NULL, 0, &position)
-    if why == OK:
-        partition_close(partition)
-        table_remove(&core.streams, partition)
-    pthread_mutex_unlock(&core.streams_lock)
-    if why == OK:
-        qsbr_retire(partition, partition_free)
-    return why
+    LAG_MAX = 4                         # complete segments that stay in the journal: what slow readers want most
 
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil:
@@ -158,7 +93,7 @@ cdef class Log:
     """
 
     def __cinit__(self, directory=None, *, uint64_t segment_bytes=128 << 20, uint64_t journal_bytes=<uint64_t>8 << 30,
-                  uint64_t memory_bytes=256 << 20):
+                  uint64_t memory_bytes=256 << 20, uint64_t seal_bytes_per_s=256 << 20):
         cdef uint64_t memory_segment = power_of_two(memory_bytes // 8)
         self.waiting = []
         self.recovered = {}
@@ -173,6 +108,7 @@ cdef class Log:
         if directory is not None:
             self.directory = Directory(directory, power_of_two(segment_bytes))
             self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes)
+            self.new_sealer(seal_bytes_per_s)
             self.open_wal()
 
     cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL:
@@ -190,12 +126,31 @@ cdef class Log:
         return journal
 
     cdef open_wal(self):
-        cdef uint64_t tail = recover(self.core, self.core.wal, self.directory.segments(), self.recovered)
+        cdef uint64_t tail
+        load_sealed(self.core, self.core.wal, self.directory.sealed_files(), self.recovered)
+        tail = recover(self.core, self.core.wal, self.directory.segments(), self.recovered)
         cdef Status why
         with nogil:
             why = journal_begin(self.core.wal, tail)
+        if why == OK:
+            why = sealer_start(self.core.sealer)
         if why != OK:
             raise_status(why, f"cannot write to {self.directory.journal}")
+
+    cdef new_sealer(self, uint64_t bytes_per_s):
+        cdef Sealer* sealer = <Sealer*>calloc(1, sizeof(Sealer))
+        cdef bytes name = str(self.directory.sealed).encode()
+        if sealer == NULL:
+            raise LogError("out of memory while the log was opened; give the broker more memory")
+        waker_init(&sealer.bell)
+        self.core.sealer = sealer
+        sealer.core = self.core
+        sealer.journal = self.core.wal
+        sealer.lag = min(self.core.wal.most_segments // 2, <uint64_t>LAG_MAX)
+        sealer.bytes_per_s = max(bytes_per_s, <uint64_t>1 << 20)
+        self.core.wal.behind = &sealer.bell
+        if not sealed_init(&self.core.sealed, PyBytes_AsString(name), &sealer.bell):
+            raise LogError(f"the path of {self.directory.path} is too long; choose a shorter one")
 
     def close(self):
         """Sync what is there and end the threads. After the reactors; twice does nothing."""
@@ -206,6 +161,8 @@ cdef class Log:
         if core != NULL:
             with nogil:
                 qsbr_synchronize()
+                if core.sealer != NULL:
+                    sealer_stop(core.sealer)
                 if core.wal != NULL:
                     journal_forget(core.wal, &self.mail)
                     journal_close(core.wal)
@@ -281,6 +238,69 @@ cdef class Log:
         finally:
             pthread_mutex_unlock(&self.core.streams_lock)
         return sorted(found, key=lambda row: row[3])
+
+    # --- what is kept ---
+
+    def default_policy(self, **fields):
+        """What holds for streams without their own policy; before they are used. Fields as in set_policy."""
+        self.core.policy = edited(self.core.policy, fields)
+
+    def set_policy(self, uint64_t stream, **fields):
+        """What is kept of a stream: retention_ms, retention_bytes, segment_bytes, segment_ms, min_compaction_lag_ms,
+        max_compaction_lag_ms, delete_retention_ms (ms and bytes, -1 for no bound), min_cleanable_dirty_ratio,
+        cleanup ("delete", "compact", "compact,delete"), remote (bool). What is not named is the default's."""
+        cdef Policy policy = edited(self.core.policy, fields)
+        cdef Policy* fresh = <Policy*>malloc(sizeof(Policy))
+        cdef Policy* old = NULL
+        cdef Partition* partition
+        if fresh == NULL:
+            raise MemoryError
+        fresh[0] = policy
+        with nogil:
+            pthread_mutex_lock(&self.core.streams_lock)
+            partition = core_find(self.core, stream)
+            if partition != NULL:
+                old = partition.policy
+                store_release_ptr(<void**>&partition.policy, fresh)
+            pthread_mutex_unlock(&self.core.streams_lock)
+        if old != NULL:
+            qsbr_retire(old, free)
+        if partition == NULL:
+            free(fresh)
+            raise_status(UNKNOWN_TOPIC, f"stream {stream}")
+
+    def retain(self, int64_t now_ms):
+        """One pass of retention over all streams at wall time `now_ms`; how many lost something. Blocks, without the GIL."""
+        cdef uint64_t trimmed = 0
+        cdef Status why
+        with nogil:
+            why = log_retain(self.core, now_ms, &trimmed)
+        if why != OK:
+            raise_status(why, "retention")
+        return trimmed
+
+    def trim(self, uint64_t stream, uint64_t offset):
+        """Delete the records below `offset`. Returns the position to give to wait_durable: then no restart brings them back."""
+        cdef Partition* partition
+        cdef Status why = UNKNOWN_TOPIC
+        cdef int slot = reader()
+        with nogil:
+            partition = core_find(self.core, stream)
+            if partition != NULL:
+                why = log_trim(self.core, partition, offset)
+            qsbr_unregister(slot)
+        if why != OK:
+            raise_status(why, f"stream {stream}")
+        return journal_tail(self.core.wal) if self.core.wal != NULL else 0
+
+    def seal(self):
+        """Have everything that was appended to the write-ahead log sealed; blocks, without the GIL."""
+        cdef Status why = OK
+        if self.core.sealer != NULL:
+            with nogil:
+                why = sealer_seal_all(self.core.sealer)
+        if why != OK:
+            raise_status(why, "cannot seal the journal")
 
     # --- the state table ---
 
@@ -375,10 +395,11 @@ cdef class Log:
         return "ok" if why == OK else "full" if why == STORE_FULL else "failed"
 
     def stats(self):
-        """{'wal': …, 'memory': …}: numbers since start; sync_buckets[i] counts syncs of less than 2^i µs."""
+        """{'wal': …, 'memory': …, 'sealed': …}: numbers since start; sync_buckets[i] counts syncs of less than 2^i µs."""
         found = {"memory": journal_stats(self.core.memory)}
         if self.core.wal != NULL:
             found["wal"] = journal_stats(self.core.wal)
+            found["sealed"] = dict(<dict>self.core.sealed.counters, **self.core.sealer.counters)
         return found
 
 
@@ -388,6 +409,18 @@ cdef int reader() except -1:
     if slot < 0:
         raise RuntimeError("too many threads read the log at once")
     return slot
+
+
+cdef Policy edited(Policy policy, dict fields) except *:
+    """`policy` with some fields changed; ValueError names one that does not exist."""
+    cdef dict all = policy
+    for name, value in fields.items():
+        if name not in all:
+            raise ValueError(f"a policy has no field {name}; it has {', '.join(all)}")
+        if name == "cleanup":
+            value = sum({"delete": CLEANUP_DELETE, "compact": CLEANUP_COMPACT}[word.strip()] for word in value.split(","))
+        all[name] = value
+    return all
 
 
 cdef dict journal_stats(Journal* journal):

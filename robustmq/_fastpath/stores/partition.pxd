@@ -1,4 +1,4 @@
-"""A partition: offsets over a journal.
+"""A partition: offsets over a journal, and over the sealed files that took what has left it.
 
 Appends are the only critical section of the publish path: under `lock` (tens of nanoseconds plus one memcpy, never a
 system call) a batch gets its base offset, passes the producer's sequence check, goes to the journal, is indexed, and
@@ -6,16 +6,18 @@ system call) a batch gets its base offset, passes the producer's sequence check,
 walk entries.
 
     index: one item per batch still in the journal; nothing for an idle partition (index.pxd)
+    runs:  what is sealed (runs.pxd). Sealing publishes runs first and takes the items out of the index afterwards, so a
+           reader that does not find an offset in the index finds it in the runs
 
 Push: whoever waits (a reactor's feed, a parked fetch) links a `Waiter`; an append posts its mail.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.index cimport Index
 from robustmq._fastpath.stores.journal cimport Entry, Journal
 from robustmq._fastpath.stores.producers cimport Producers
+from robustmq._fastpath.stores.runs cimport ReadSpan, Runs
 
 
 cdef struct Waiter:
@@ -24,6 +26,24 @@ cdef struct Waiter:
     Mail* mail              # posted to `box` after each append (queued once)
     Mailbox* box
     uint32_t gone           # 1 (release): the stream was deleted and the waiter unlinked; the partition may be freed
+
+
+cdef enum Cleanup:                      # cleanup.policy
+    CLEANUP_DELETE = 1
+    CLEANUP_COMPACT = 2
+
+
+cdef struct Policy:                     # Kafka's topic configs; times in ms, sizes in bytes, -1: without bound
+    int64_t retention_ms
+    int64_t retention_bytes
+    int64_t segment_bytes               # a sealed run is no longer than this, except by its last batch
+    int64_t segment_ms                  # what is older leaves the journal
+    int64_t min_compaction_lag_ms
+    int64_t max_compaction_lag_ms
+    int64_t delete_retention_ms
+    double min_cleanable_dirty_ratio
+    uint32_t cleanup                    # enum Cleanup
+    uint32_t remote                     # 1: remote.storage.enable
 
 
 cdef struct Partition:
@@ -38,11 +58,14 @@ cdef struct Partition:
     uint64_t directory_position     # where its ENTRY_STREAM stands; under LogCore.streams_lock
     int64_t max_timestamp           # ms, of all batches so far; -1: none; under lock
     Index* index                    # readers: in a QSBR section
+    Runs* runs                      # readers: in a QSBR section; changed under LogCore.runs_lock
+    Policy* policy                  # NULL: the log's default; replaced (QSBR) under LogCore.streams_lock
     Producers* producers            # under lock; NULL until the first idempotent batch
     Waiter* waiters                 # under lock
     uint32_t durability             # enum Durability
     uint32_t flags                  # PARTITION_DELETED; under lock
-    uint64_t bytes                  # in the journal now; under lock
+    uint64_t journal_from           # batches below it have left the journal; under lock
+    uint64_t bytes                  # of batches from `start` on in the journal now; under lock
 
 
 cdef enum:
@@ -63,13 +86,6 @@ cdef struct Appended:
     int64_t append_time_ms          # -1 with CreateTime
 
 
-cdef struct ReadSpan:
-    const Entry* entry              # first entry, whose batch contains `offset`
-    Ref* ref                        # of what holds the entry; ref_retain to keep pointers into it past the read section
-    uint64_t position
-    uint64_t base_offset
-
-
 # Append one validated record batch v2 (batch.pxd: batch_validate came before). Its base offset and leader epoch are
 # patched in the journal's copy; `batch` is not changed. Wakes the waiters. `flags` = EntryFlags, `origin` as in Entry.
 #   DUPLICATE                    success: `result` holds the old offset, and when it may be acknowledged
@@ -82,13 +98,14 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 # The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid.
 
 # The entry whose batch contains `offset` (or the next one, where recovery found a hole). OUT_OF_RANGE below start or above
-# end; NEED_MORE at end.
+# end; NEED_MORE at end; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
 
-# The entry that follows `span` (in offset order); NEED_MORE at the published end; OUT_OF_RANGE when retired meanwhile.
+# The entry that follows `span` (in offset order); NEED_MORE at the published end; OUT_OF_RANGE when retired meanwhile;
+# CORRUPT.
 cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil
 
-# First batch whose max timestamp is >= `timestamp_ms`: its base offset and position; NEED_MORE when there is none.
+# First batch whose max timestamp is >= `timestamp_ms`; NEED_MORE when there is none; CORRUPT.
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil
 
 # The entry that was appended at journal `position` (of this partition). OUT_OF_RANGE: it is not there any more.
@@ -107,12 +124,16 @@ cdef Partition* partition_new(Journal* journal, uint64_t stream, uint32_t number
 cdef void partition_close(Partition* partition) noexcept nogil
 cdef void partition_free(void* partition) noexcept nogil
 
-# A batch that recovery found at `position`; offsets only grow. False: it is not what may follow (base offset below the
-# end), or memory is out.
+# A batch that recovery found at `position`; offsets only grow, but what is sealed already may come again and counts only
+# for its producer. False: it is not what may follow (base offset below the end), or memory is out.
 cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil
 
-# Its segment is going: the partition starts after this batch.
-cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil
+# Its segment is going. `lost`: the batch with it, the partition starts after it (the memory journal); else it is sealed or
+# was trimmed.
+cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position, bint lost) noexcept nogil
+
+# Records below `offset` are no more: moves `start` (at most to `end`), under runs_lock. True when it has moved.
+cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil
 
 # Write the producers' state to the journal when what the journal says about them ends at or before `position`.
 cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil

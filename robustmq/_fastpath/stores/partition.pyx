@@ -1,7 +1,7 @@
 """Offsets over a journal: see partition.pxd."""
 from libc.stdlib cimport calloc, free, malloc
 from robustmq._fastpath.atomic cimport (
-    load_acquire_u64, spin_lock, spin_unlock, store_release_u32, store_release_u64,
+    load_acquire_ptr, load_acquire_u64, spin_lock, spin_unlock, store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.batch cimport (
     batch_base_offset, batch_last_offset_delta, batch_max_timestamp, batch_producer_id,
@@ -14,6 +14,9 @@ from robustmq._fastpath.stores.index cimport (
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_length, entry_stride, journal_append, journal_at,
     journal_is_memory,
+)
+from robustmq._fastpath.stores.runs cimport (
+    ReadSpan, Runs, run_next, runs_at, runs_drop_before, runs_end, runs_free, runs_seek, runs_seek_time,
 )
 from robustmq._fastpath.stores.producers cimport (
     producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
@@ -37,6 +40,8 @@ cdef Partition* partition_new(Journal* journal, uint64_t stream, uint32_t number
 cdef void partition_free(void* p) noexcept nogil:
     cdef Partition* partition = <Partition*>p
     index_free(&partition.index)
+    runs_free(partition.runs)
+    free(partition.policy)
     producers_free(partition.producers)
     free(partition)
 
@@ -122,18 +127,37 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 
 # --- read -------------------------------------------------------------------------------------------------------------
 
-cdef Status fill(Partition* partition, const IndexItem* item, ReadSpan* span) noexcept nogil:
-    if item == NULL:
-        return OUT_OF_RANGE             # retired between two looks
-    return partition_at(partition, item.position, span)
+cdef bint in_journal(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
+    span.entry = journal_at(partition.journal, position, &span.ref)
+    if span.entry == NULL:
+        return False
+    span.position = position
+    span.base_offset = span.entry.base_offset
+    span.file = NULL
+    return True
 
 
 cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
-    span.entry = journal_at(partition.journal, position, &span.ref)
-    if span.entry == NULL:
-        return OUT_OF_RANGE
-    span.position = position
-    span.base_offset = span.entry.base_offset
+    if in_journal(partition, position, span):
+        return OK
+    return OK if runs_at(runs_of(partition), position, span) == OK else OUT_OF_RANGE
+
+
+cdef inline Runs* runs_of(Partition* partition) noexcept nogil:
+    return <Runs*>load_acquire_ptr(<void**>&partition.runs)
+
+
+cdef Status locate(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:
+    """The entry that holds `offset`, or the first after it."""
+    cdef const IndexItem* item = index_find_offset(&partition.index, offset)
+    cdef Status why
+    if item != NULL and item.base_offset <= offset and in_journal(partition, item.position, span):
+        return OK
+    why = runs_seek(runs_of(partition), offset, span)
+    if why != NEED_MORE:
+        return why
+    if item == NULL or not in_journal(partition, item.position, span):      # behind a hole
+        return OUT_OF_RANGE                                 # retired between two looks
     return OK
 
 
@@ -143,17 +167,21 @@ cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span
         return NEED_MORE
     if offset > end or offset < load_acquire_u64(&partition.start):
         return OUT_OF_RANGE
-    return fill(partition, index_find_offset(&partition.index, offset), span)
+    return locate(partition, offset, span)
 
 
 cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil:
+    if span.file != NULL and run_next(span) == OK:
+        return OK
     return partition_seek(partition, span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1, span)
 
 
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil:
-    cdef Status why
     cdef uint64_t offset
     cdef const IndexItem* item = index_find_time(&partition.index, timestamp_ms)
+    cdef Status why = runs_seek_time(runs_of(partition), timestamp_ms, load_acquire_u64(&partition.start), span)
+    if why != NEED_MORE:
+        return why
     if item == NULL:
         return NEED_MORE
     offset = max(item.base_offset, load_acquire_u64(&partition.start))
@@ -215,22 +243,63 @@ cdef void partition_close(Partition* partition) noexcept nogil:
 cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
     cdef const uint8_t* batch = entry_body(entry)
     cdef uint64_t base = <uint64_t>batch_base_offset(batch)
+    if base < runs_end(partition.runs):
+        if batch_producer_id(batch) >= 0:
+            if not producers_reserve(&partition.producers, batch):
+                return False
+            producers_appended(partition.producers, batch, base)
+        return True
     if base < partition.end or not reserve(partition, batch):
         return False
-    if partition.bytes == 0:
+    if partition.bytes == 0 and partition.runs == NULL and base > partition.start:
         partition.start = base
     note_batch(partition, batch, base, position, entry_length(entry))
+    if partition.end <= partition.start:                    # trimmed before it was sealed
+        partition.bytes -= entry_stride(entry_length(entry))
     return True
 
 
-cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position, bint lost) noexcept nogil:
     cdef uint64_t after = entry.base_offset + <uint64_t>batch_last_offset_delta(entry_body(entry)) + 1
     spin_lock(&partition.lock)
-    if after > partition.start:
-        store_release_u64(&partition.start, after)
-        partition.bytes -= entry_stride(entry_length(entry))
-        index_drop_before(&partition.index, position + 1)
+    if after > partition.journal_from:
+        partition.journal_from = after
+        if after > partition.start:                         # else it was trimmed, and not counted any more
+            partition.bytes -= entry_stride(entry_length(entry))
+            if lost:
+                store_release_u64(&partition.start, after)
+    index_drop_before(&partition.index, position + 1)
     spin_unlock(&partition.lock)
+
+
+cdef uint64_t journal_bytes_before(Partition* partition, uint64_t offset) noexcept nogil:
+    """Bytes of the journal's batches between `start` and `offset`."""
+    cdef uint64_t at = partition.start
+    cdef uint64_t bytes = 0
+    cdef const IndexItem* item
+    cdef ReadSpan span
+    while at < offset:
+        item = index_find_offset(&partition.index, at)
+        if item == NULL or item.last_offset >= offset:
+            break
+        if item.base_offset >= partition.journal_from and in_journal(partition, item.position, &span):
+            bytes += entry_stride(entry_length(span.entry))
+        at = item.last_offset + 1
+    return bytes
+
+
+cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil:
+    cdef bint moved
+    spin_lock(&partition.lock)
+    offset = min(offset, partition.end)
+    moved = offset > partition.start
+    if moved:
+        partition.bytes -= journal_bytes_before(partition, offset)
+        store_release_u64(&partition.start, offset)
+    spin_unlock(&partition.lock)
+    if moved:
+        runs_drop_before(&partition.runs, offset)
+    return moved
 
 
 cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil:

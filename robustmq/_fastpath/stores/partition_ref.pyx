@@ -4,7 +4,7 @@ from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport batch_size, batch_validate
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport (
-    DUPLICATE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
+    CORRUPT, DUPLICATE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
 )
 from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
@@ -129,6 +129,9 @@ cdef class PartitionRef:
             why = partition_seek(partition, offset, &span)
             if why == OUT_OF_RANGE:
                 raise IndexError(f"offset {offset} is not in the log")
+            if why == CORRUPT:
+                raise LogError(f"offset {offset} lies in a damaged part of a sealed file; reading can go on at "
+                               f"{span.base_offset} (robustmq-ctl storage check shows the damage)")
             while why == OK:
                 batch = entry_body(span.entry)
                 if found and len(found) + batch_size(batch) > max_bytes:

@@ -7,6 +7,8 @@
     the same in an older segment                   the rest of it is one pad; reported
     a batch after a hole of its stream             hole in the last segment: a pad, it was never durable and the batches
                                                    before it may come again; in an older one: kept, counted in `gaps`
+    a batch below the end of its stream's sealed   already sealed: counts for its producer only
+    runs
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
     a file with a header of zeros                  removed: a segment on its way to a new life
     a file with a header that is not right         renamed to .damaged; reported
@@ -17,6 +19,10 @@ from libc.stdint cimport uint64_t
 from robustmq._fastpath.stores.core cimport LogCore
 from robustmq._fastpath.stores.journal cimport Journal
 
+
+# The directories of the sealed files, by id: runs and ends of streams. Before recover(). LogError as there, also for a format
+# that this version does not read.
+cdef load_sealed(LogCore* core, Journal* journal, list files, dict report)
 
 # `files` are paths in order of sequence; `report` gets numbers and `notes`, a list of sentences. Returns the tail for
 # journal_begin, 0 when nothing was there. LogError when the disk cannot be read or written.

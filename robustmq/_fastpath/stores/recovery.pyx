@@ -1,16 +1,19 @@
 """Recovery: see recovery.pxd for the rules."""
-from libc.errno cimport EINVAL, errno
+from libc.errno cimport EINVAL, EPROTO, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, strerror
 from robustmq._fastpath.batch cimport batch_base_offset
+from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
 )
-from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover
+from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover, partition_trim
 from robustmq._fastpath.stores.producers cimport producers_load
+from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_end
+from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
 from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_destroy, segment_list, segment_open
 from robustmq._fastpath.stores.state cimport state_recover
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
@@ -62,8 +65,9 @@ cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexce
     partition.directory_position = position
     if partition.end < entry.base_offset:       # what came between is lost, or was retired
         partition.end = entry.base_offset
-        if partition.bytes == 0:
+        if partition.bytes == 0 and partition.runs == NULL:
             partition.start = entry.base_offset
+    partition_trim(partition, entry.aux)
     return True
 
 
@@ -72,7 +76,7 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
     cdef uint64_t base = entry.base_offset
     if partition == NULL or base != <uint64_t>batch_base_offset(entry_body(entry)):
         return False
-    if base > partition.end and partition.end > 0:
+    if base > partition.end and partition.end > 0 and base >= runs_end(partition.runs):
         if scan.last and partition.last_position > scan.damage:
             return False
         scan.gaps += 1
@@ -181,6 +185,66 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint last, list notes) 
     return end
 
 
+# --- sealed files -----------------------------------------------------------------------------------------------------
+
+cdef bint adopt_rows(LogCore* core, Journal* journal, SealedFile* file) noexcept nogil:
+    """Give each row to its stream. False: memory is out."""
+    cdef Scan scan
+    cdef Partition* partition
+    cdef uint32_t i
+    scan.core = core
+    scan.journal = journal
+    for i in range(file.row_count):
+        partition = stream_of(&scan, file.rows[i].stream)
+        if partition == NULL or not runs_add(&partition.runs, file, &file.rows[i]):
+            return False
+        partition.start = runs_all(partition.runs)[0].row.base_offset
+        partition.end = runs_end(partition.runs)
+        partition.journal_from = partition.end
+        partition.max_timestamp = max(partition.max_timestamp, file.rows[i].max_timestamp)
+    return True
+
+
+cdef load_sealed(LogCore* core, Journal* journal, list files, dict report):
+    cdef bytes name
+    cdef const char* path
+    cdef const char* damage = NULL
+    cdef SealedFile* file
+    cdef int failed
+    cdef bint adopted
+    cdef uint64_t runs = 0
+    cdef list notes = report.setdefault("notes", [])
+    for text in files:
+        name = text.encode()
+        path = name
+        with nogil:
+            file = sealed_open(&core.sealed, path, &damage)
+            failed = errno
+        core.sealed.next_id = max(core.sealed.next_id, <uint64_t>int(Path(text).stem, 16) + 1)
+        if file == NULL and failed == EPROTO:
+            raise LogError(f"{text} was written by another version of RobustMQ, in a format that this one does not read; "
+                           "start that version, or restore a backup")
+        if file == NULL and failed != EINVAL:
+            raise LogError(f"cannot map {text}: {strerror(failed).decode()}; repair the disk or the permissions")
+        if file == NULL or file.id != <uint64_t>int(Path(text).stem, 16):
+            if file != NULL:
+                ref_release(&file.ref)
+            kept = Path(text).rename(Path(text).with_suffix(".damaged"))
+            notes.append(f"the header of {text} is damaged or contradicts its name: what it held is lost, the file is "
+                                   f"kept as {kept.name}")
+            continue
+        if damage != NULL:
+            notes.append(f"{text}: {(<bytes>damage).decode()}")
+        runs += file.row_count
+        with nogil:
+            sealed_use(file)
+            adopted = adopt_rows(core, journal, file)
+            sealed_drop(file)           # nothing uses it: newer files stand for all that it held
+        if not adopted:
+            raise LogError("out of memory while the sealed files were opened; give the broker more memory")
+    report.update(sealed_files=len(files), sealed_runs=runs)
+
+
 cdef void drop_orphans(Scan* scan) noexcept nogil:
     """Streams whose directory entry never came: they were deleted, and the end of them has been retired."""
     cdef uint64_t at = 0
@@ -198,7 +262,7 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
     cdef Segment* segment = NULL
     cdef uint64_t end = 0, previous = 0
     cdef int failed = 0
-    cdef list notes = []
+    cdef list notes = report.setdefault("notes", [])
     cdef list found = []                # addresses of Segments, by sequence
     cdef size_t i
     for path in files:
@@ -233,7 +297,7 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
             raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")
     drop_orphans(&scan)
     report.update(segments=len(found), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
-                  orphans=scan.orphans, notes=notes)
+                  orphans=scan.orphans)
     if not found:
         return 0
     journal.start = (<Segment*><size_t>found[0]).sequence << journal.segments.shift

@@ -10,7 +10,7 @@ used again with a new sequence and nonce: its pages are warm.
 Concurrency: `slots` is read by anyone inside a QSBR section (acquire); segments are added under the journal's roll_lock and
 removed by the keeper. `free_list` is a lock-guarded stack, because the last reader may be any thread.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.block cimport Ref
 
@@ -28,6 +28,7 @@ cdef struct Segment:
     Segment* next               # free list
     uint8_t* base
     uint64_t sequence
+    int64_t opened_ms           # wall time at which this life began, or recovery found it; written before it is listed
     uint64_t prefaulted         # bytes; keeper only
     uint32_t nonce
     int fd                      # -1: memory

@@ -1,24 +1,17 @@
 """Segments of a journal: see segment.pxd."""
 from libc.errno cimport EINVAL, ENOMEM
+from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
-    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, MS_SYNC, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE, close,
-    directory_sync, file_preallocate, fsync, mmap, msync, munmap, open, random_u32, rename, unlink,
+    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, MS_SYNC, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE,
+    clock_wall_ms, close,
+    directory_sync, file_preallocate, file_size, fsync, mmap, msync, munmap, open, random_u32, rename, set_errno,
+    unlink,
 )
-
-cdef extern from *:
-    """
-    #include <sys/stat.h>
-    #include <errno.h>
-    static void set_errno(int e) { errno = e; }
-    static long long robustmq_file_size(int fd) { struct stat s; return fstat(fd, &s) == 0 ? (long long)s.st_size : -1; }
-    """
-    long long robustmq_file_size(int fd) nogil
-    void set_errno(int e) nogil
 
 
 cdef struct SegmentHead:
@@ -140,6 +133,7 @@ cdef bint segment_stamp(Segment* segment, uint64_t sequence) noexcept nogil:
     segment.sequence = sequence
     segment.nonce = random_u32() | 1
     segment.prefaulted = 0
+    segment.opened_ms = clock_wall_ms()
     segment.ref.refs = 1
     memset(&head, 0, sizeof(head))
     memcpy(head.magic, MAGIC, 8)
@@ -187,7 +181,7 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
     cdef SegmentHead head
     if fd < 0:
         return NULL
-    if robustmq_file_size(fd) != <long long>store.size:
+    if file_size(fd) != <int64_t>store.size:
         close(fd)
         set_errno(EINVAL)
         return NULL
@@ -202,6 +196,7 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
         return NULL
     segment.sequence = head.sequence
     segment.nonce = head.nonce
+    segment.opened_ms = clock_wall_ms()
     segment.ref.refs = 1
     return segment
 

@@ -140,7 +140,12 @@ class Storage:
     memory_bytes: int = key(256 * MIB, Size(MIB, 16 * TIB), "Bound of the memory store; the oldest go first.")
     segment_bytes: int = key(128 * MIB, Size(MIB, GIB),
                              "Size of a journal segment. A message has at most a quarter of it.")
-    journal_bytes: int = key(8 * GIB, Size(4 * MIB, 1024 * TIB), "Bound of the journal; the oldest go first.")
+    journal_bytes: int = key(8 * GIB, Size(4 * MIB, 1024 * TIB),
+                             "Bound of the journal. Producers wait when sealing cannot keep up with it.")
+    seal_bytes_per_s: int = key(256 * MIB, Size(MIB, 1024 * TIB),
+                                "How fast the journal is rewritten into sealed files while less than half of it is used.")
+    retention_check_interval_ms: int = key(300_000, Integer(1000, 86_400_000),
+                                           "How often what is too old or too much is looked for.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Sessio
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
-from robustmq._fastpath.stores.log cimport log_find_stream
+from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_at
 
 

@@ -1,0 +1,157 @@
+"""Retention: see retention.pxd."""
+from libc.stdint cimport uint32_t
+from robustmq._fastpath.atomic cimport load_acquire_u64
+from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
+from robustmq._fastpath.status cimport NO_MEMORY, OK
+from robustmq._fastpath.stores.core cimport core_find, core_persist_start, core_policy
+from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
+from robustmq._fastpath.stores.journal cimport Journal, entry_length, entry_stride, journal_at
+from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy, partition_trim
+from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes
+from robustmq._fastpath.stores.sealer cimport sealer_ask
+from robustmq._fastpath.stores.segment cimport Segment, segment_of
+from robustmq._fastpath.stores.table cimport table_each
+
+
+cdef enum:
+    CHUNK = 1024                        # streams looked at between two holds of streams_lock
+
+
+cdef uint64_t expired(Partition* partition, int64_t limit_ms) noexcept nogil:
+    """First offset whose batch or run is younger than `limit_ms`."""
+    cdef uint64_t offset = partition.start
+    cdef Runs* runs = partition.runs
+    cdef const IndexItem* item
+    cdef SealedRun* run
+    cdef uint32_t i
+    if runs != NULL:
+        for i in range(runs.count):
+            run = &runs_all(runs)[i]
+            if run.row.end_offset <= offset:
+                continue
+            if run.row.max_timestamp >= limit_ms:
+                return offset
+            offset = run.row.end_offset
+    item = index_find_offset(&partition.index, offset)
+    while item != NULL and item.max_timestamp < limit_ms:
+        offset = item.last_offset + 1
+        item = index_find_offset(&partition.index, offset)
+    return offset
+
+
+cdef uint64_t batch_bytes(Partition* partition, const IndexItem* item) noexcept nogil:
+    return entry_stride(entry_length(journal_at(partition.journal, item.position, NULL))) \
+        if journal_at(partition.journal, item.position, NULL) != NULL else 0
+
+
+cdef uint64_t surplus(Partition* partition, uint64_t most) noexcept nogil:
+    """First offset such that what begins there is the least that still has `most` bytes."""
+    cdef uint64_t offset = partition.start
+    cdef uint64_t total = runs_bytes(partition.runs) + partition.bytes
+    cdef uint64_t over = total - most if total > most else 0
+    cdef Runs* runs = partition.runs
+    cdef const IndexItem* item
+    cdef SealedRun* run
+    cdef uint32_t i
+    if runs != NULL:
+        for i in range(runs.count):
+            run = &runs_all(runs)[i]
+            if run.row.bytes > over:
+                return offset
+            over -= run.row.bytes
+            offset = max(offset, run.row.end_offset)
+    item = index_find_offset(&partition.index, offset) if over else NULL
+    while item != NULL and batch_bytes(partition, item) <= over:
+        over -= batch_bytes(partition, item)
+        offset = item.last_offset + 1
+        item = index_find_offset(&partition.index, offset) if over else NULL
+    return offset
+
+
+cdef bint retain(LogCore* core, Partition* partition, int64_t now_ms) noexcept nogil:
+    """True when something went. Inside a QSBR section."""
+    cdef const Policy* policy = core_policy(core, partition)
+    cdef bint trimmed = False
+    if not policy.cleanup & CLEANUP_DELETE:
+        return False
+    pthread_mutex_lock(&core.runs_lock)
+    if policy.retention_ms >= 0:
+        trimmed = partition_trim(partition, expired(partition, now_ms - policy.retention_ms))
+    if policy.retention_bytes >= 0 and partition_trim(partition, surplus(partition, <uint64_t>policy.retention_bytes)):
+        trimmed = True
+    pthread_mutex_unlock(&core.runs_lock)
+    return trimmed
+
+
+cdef bint wants_sealing(LogCore* core, Partition* partition, int64_t now_ms) noexcept nogil:
+    """Whether its oldest batch in the journal stands there longer than the partition's segment.ms."""
+    cdef const Policy* policy = core_policy(core, partition)
+    cdef Journal* journal = partition.journal
+    cdef int64_t longest = policy.segment_ms
+    cdef const IndexItem* item
+    cdef Segment* segment
+    if journal != core.wal:
+        return False
+    item = index_find_offset(&partition.index, max(partition.start, partition.journal_from))
+    segment = segment_of(&journal.segments, item.position >> journal.segments.shift) if item != NULL else NULL
+    if policy.cleanup & CLEANUP_COMPACT:
+        longest = min(longest, policy.max_compaction_lag_ms)
+    return segment != NULL and now_ms - segment.opened_ms >= longest
+
+
+cdef Status retain_streams(LogCore* core, const uint64_t* streams, uint32_t count, int64_t now_ms, int slot, bint* seal,
+                           uint64_t* trimmed) noexcept nogil:
+    cdef Partition* partition
+    cdef Status why = OK
+    cdef uint32_t i
+    for i in range(count):
+        qsbr_online(slot)
+        partition = core_find(core, streams[i])
+        if partition != NULL:
+            if retain(core, partition, now_ms):
+                trimmed[0] += 1
+                why = core_persist_start(core, partition)
+            seal[0] = seal[0] or wants_sealing(core, partition, now_ms)
+        qsbr_offline(slot)
+        if why != OK:
+            return why
+    return OK
+
+
+cdef Status log_retain(LogCore* core, int64_t now_ms, uint64_t* trimmed) noexcept nogil:
+    cdef uint64_t streams[CHUNK]
+    cdef uint64_t at = 0
+    cdef uint32_t count = CHUNK
+    cdef bint seal = False
+    cdef Status why = OK
+    cdef Partition* partition
+    cdef int slot = qsbr_register()
+    if slot < 0:
+        return NO_MEMORY
+    qsbr_offline(slot)
+    trimmed[0] = 0
+    while why == OK and count == CHUNK:
+        count = 0
+        pthread_mutex_lock(&core.streams_lock)
+        while count < CHUNK:
+            partition = <Partition*>table_each(&core.streams, &at)
+            if partition == NULL:
+                break
+            if partition.bytes or partition.runs != NULL:
+                streams[count] = partition.stream
+                count += 1
+        pthread_mutex_unlock(&core.streams_lock)
+        why = retain_streams(core, streams, count, now_ms, slot, &seal, trimmed)
+    qsbr_unregister(slot)
+    if why == OK and seal:
+        why = sealer_ask(core.sealer, NULL)
+    return why
+
+
+cdef Status log_trim(LogCore* core, Partition* partition, uint64_t offset) noexcept nogil:
+    cdef bint moved
+    pthread_mutex_lock(&core.runs_lock)
+    moved = partition_trim(partition, offset)
+    pthread_mutex_unlock(&core.runs_lock)
+    return core_persist_start(core, partition) if moved else OK

@@ -1,0 +1,50 @@
+"""The sealer: one thread that turns the oldest segments of a write-ahead log into sealed files, and deletes dead files.
+
+A segment is sealed once `lag` younger ones are complete: its batches are copied, stream by stream, into new sealed files; when
+those are durable their runs are published; then whatever else must outlive the segment is carried forward and the segment is
+recycled. A crash in between leaves files that cover batches which are also in the journal: recovery skips those.
+
+Streams with OWN_FILE bytes in a segment get a file of their own, the others share one. Writing gives way (`bytes_per_s`)
+unless the journal has used half of its bound. What fails here is the disk: the journal turns read-only.
+
+Concurrency: `asked`, `sealed`, `stopping` under `lock`; counters have the sealer as their one writer.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
+from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.journal cimport Journal
+
+
+cdef struct SealerCounters:
+    uint64_t segments                   # sealed since start
+    uint64_t batches
+    uint64_t bytes                      # of batches, without what surrounds them
+    uint64_t ns
+
+
+cdef struct Sealer:
+    void* core                          # LogCore*
+    Journal* journal
+    waker_t bell                        # rung by the keeper after each roll, by seal_all and by doomed files
+    waker_t never                       # waited for with a time: how writing gives way
+    pthread_t thread
+    pthread_mutex_t lock
+    pthread_cond_t moved                # `sealed` has grown, or the sealer stops
+    uint64_t asked                      # seal all segments below this sequence, whatever the lag
+    uint64_t sealed                     # segments below this sequence are gone
+    uint64_t lag
+    uint64_t bytes_per_s
+    uint32_t stopping
+    uint32_t running
+    uint32_t failed                     # Status that ended sealing; sticky, as the journal's health
+    SealerCounters counters
+
+
+cdef Status sealer_start(Sealer* sealer) noexcept nogil
+cdef void sealer_stop(Sealer* sealer) noexcept nogil
+
+# Have everything sealed that was appended before the call; `*until` (NULL: not wanted) is what `sealed` will be then.
+cdef Status sealer_ask(Sealer* sealer, uint64_t* until) noexcept nogil
+
+# The same, and wait for it. OK, or why the journal is unhealthy; SHUTTING_DOWN.
+cdef Status sealer_seal_all(Sealer* sealer) noexcept nogil

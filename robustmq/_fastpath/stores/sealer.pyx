@@ -1,0 +1,383 @@
+"""Sealing journal segments: see sealer.pxd."""
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, qsort, realloc
+from libc.string cimport memset
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, store_release_u32
+from robustmq._fastpath.batch cimport batch_last_offset_delta
+from robustmq._fastpath.platform cimport (
+    clock_monotonic_ns, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_join,
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_start, waker_destroy, waker_init,
+    waker_ring, waker_wait, waker_wait_ns,
+)
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
+from robustmq._fastpath.status cimport NO_MEMORY, OK, SHUTTING_DOWN, STORE_FAILED
+from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy
+from robustmq._fastpath.stores.journal cimport (
+    ENTRY_BATCH, MARK_PAD, Entry, count, entry_body, entry_length, entry_stride, journal_durable, journal_fail, journal_health,
+    journal_start, journal_tail,
+)
+from robustmq._fastpath.stores.keeper cimport (
+    journal_close_segment, journal_commit, journal_listed, journal_retire_oldest,
+)
+from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.runs cimport runs_add, runs_end
+from robustmq._fastpath.stores.sealed cimport SealedFile, record_span, sealed_drop, sealed_sweep
+from robustmq._fastpath.stores.sealed_writer cimport (
+    Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
+)
+from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_of, segments_trim
+
+
+cdef enum:
+    OWN_FILE = 4 << 20
+
+
+cdef struct Item:                       # a batch to seal
+    uint64_t stream
+    uint64_t at                         # byte in the segment
+
+
+cdef struct Work:                       # one segment being sealed
+    Sealer* sealer
+    LogCore* core
+    Segment* segment
+    int slot                            # QSBR
+    Item* items
+    uint64_t count, cap
+    SealedFile** files
+    uint64_t file_count, file_cap
+    Writer packed
+    bint packing
+
+
+cdef inline const Entry* entry_of(Work* work, uint64_t i) noexcept nogil:
+    return <const Entry*>(work.segment.base + work.items[i].at)
+
+
+cdef inline uint64_t end_of(const Entry* entry) noexcept nogil:
+    return entry.base_offset + <uint64_t>batch_last_offset_delta(entry_body(entry)) + 1
+
+
+# --- what to seal -----------------------------------------------------------------------------------------------------
+
+cdef bint add_item(Work* work, uint64_t stream, uint64_t at) noexcept nogil:
+    cdef uint64_t cap = work.cap * 2 if work.cap else 1024
+    cdef Item* grown
+    if work.count == work.cap:
+        grown = <Item*>realloc(work.items, cap * sizeof(Item))
+        if grown == NULL:
+            return False
+        work.items = grown
+        work.cap = cap
+    work.items[work.count].stream = stream
+    work.items[work.count].at = at
+    work.count += 1
+    return True
+
+
+cdef int by_stream(const void* a, const void* b) noexcept nogil:
+    cdef const Item* x = <const Item*>a
+    cdef const Item* y = <const Item*>b
+    if x.stream != y.stream:
+        return -1 if x.stream < y.stream else 1
+    return -1 if x.at < y.at else x.at > y.at
+
+
+cdef bint wanted(Work* work, const Entry* entry) noexcept nogil:
+    """A batch of a living stream that is neither sealed nor trimmed. Inside a QSBR section."""
+    cdef Partition* partition = core_find(work.core, entry.stream)
+    return (partition != NULL and partition.journal == work.sealer.journal and entry.base_offset >= runs_end(partition.runs)
+            and end_of(entry) > load_acquire_u64(&partition.start))
+
+
+cdef Status collect(Work* work) noexcept nogil:
+    """The segment's batches, by stream, then by offset."""
+    cdef uint64_t at = SEGMENT_HEADER
+    cdef bint sorted = True
+    cdef const Entry* entry
+    while at < work.segment.store.size:
+        entry = <const Entry*>(work.segment.base + at)
+        if not entry.mark & MARK_PAD and entry.kind == ENTRY_BATCH and wanted(work, entry):
+            sorted = sorted and (work.count == 0 or work.items[work.count - 1].stream <= entry.stream)
+            if not add_item(work, entry.stream, at):
+                return NO_MEMORY
+        at += entry_stride(entry_length(entry))
+    if not sorted:
+        qsort(work.items, work.count, sizeof(Item), by_stream)
+    return OK
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+cdef void give_way(void* context, uint64_t bytes) noexcept nogil:
+    cdef Sealer* sealer = <Sealer*>context
+    if journal_listed(sealer.journal) * 2 < sealer.journal.most_segments and sealer.asked <= sealer.sealed:
+        waker_wait_ns(&sealer.never, <int64_t>(bytes * 1000000000 // sealer.bytes_per_s))
+
+
+cdef Status open_writer(Work* work, Writer* writer) noexcept nogil:
+    cdef Status why = writer_open(writer, &work.core.sealed)
+    writer.pause = give_way
+    writer.context = work.sealer
+    return why
+
+
+cdef Status finish(Work* work, Writer* writer) noexcept nogil:
+    cdef uint64_t cap = work.file_cap * 2 if work.file_cap else 8
+    cdef SealedFile** grown
+    cdef Status why
+    if work.file_count == work.file_cap:
+        grown = <SealedFile**>realloc(work.files, cap * sizeof(SealedFile*))
+        if grown == NULL:
+            return NO_MEMORY
+        work.files = grown
+        work.file_cap = cap
+    why = writer_finish(writer, &work.files[work.file_count])
+    if why == OK:
+        work.file_count += 1
+    return why
+
+
+cdef Status write_run(Work* work, Writer* writer, uint64_t first, uint64_t end, uint64_t limit, uint64_t* next) noexcept nogil:
+    """A run of items from `first` on, of at most `limit` bytes (one batch at least); `next` is the first item not in it."""
+    cdef uint64_t base = work.segment.sequence << work.segment.store.shift
+    cdef uint64_t bytes = 0
+    cdef uint64_t i = first
+    cdef const Entry* entry = entry_of(work, i)
+    cdef Status why = writer_begin_run(writer, work.items[first].stream, entry.base_offset, 0)
+    while why == OK and i < end:
+        entry = entry_of(work, i)
+        if i > first and bytes + record_span(entry) > limit:
+            break
+        if load_acquire_u32(&work.sealer.stopping):
+            return SHUTTING_DOWN
+        why = writer_put(writer, entry, base + work.items[i].at)
+        writer_end_run(writer, end_of(entry))
+        bytes += record_span(entry)
+        i += 1
+    next[0] = i
+    work.sealer.counters.batches += i - first
+    work.sealer.counters.bytes += bytes
+    return why
+
+
+cdef Status write_own(Work* work, uint64_t first, uint64_t end, uint64_t limit, uint64_t* next) noexcept nogil:
+    cdef Writer writer
+    cdef Status why = open_writer(work, &writer)
+    if why == OK:
+        why = write_run(work, &writer, first, end, limit, next)
+    if why == OK:
+        why = finish(work, &writer)
+    if why != OK:
+        writer_abandon(&writer)
+    return why
+
+
+cdef Status write_stream(Work* work, uint64_t first, uint64_t end) noexcept nogil:
+    """All of one stream."""
+    cdef uint64_t bytes = 0
+    cdef uint64_t limit = <uint64_t>-1
+    cdef uint64_t i
+    cdef bint own = False
+    cdef Partition* partition
+    cdef Status why = OK
+    for i in range(first, end):
+        bytes += record_span(entry_of(work, i))
+    qsbr_online(work.slot)
+    partition = core_find(work.core, work.items[first].stream)
+    if partition != NULL:
+        limit = <uint64_t>core_policy(work.core, partition).segment_bytes
+        own = core_policy(work.core, partition).remote != 0
+    qsbr_offline(work.slot)
+    own = own or bytes >= OWN_FILE
+    if not own and not work.packing:
+        why = open_writer(work, &work.packed)
+        work.packing = True
+    while why == OK and first < end:
+        if own:
+            why = write_own(work, first, end, limit, &first)
+        else:
+            why = write_run(work, &work.packed, first, end, limit, &first)
+    return why
+
+
+cdef Status write_all(Work* work) noexcept nogil:
+    cdef uint64_t first = 0
+    cdef uint64_t end
+    cdef Status why = OK
+    while why == OK and first < work.count:
+        end = first + 1
+        while end < work.count and work.items[end].stream == work.items[first].stream:
+            end += 1
+        why = write_stream(work, first, end)
+        first = end
+    if why == OK and work.packing:
+        why = finish(work, &work.packed)
+    if why != OK and work.packing:
+        writer_abandon(&work.packed)
+    return why
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+cdef Status publish(Work* work, SealedFile* file) noexcept nogil:
+    cdef Partition* partition
+    cdef uint64_t i
+    cdef Status why = OK
+    pthread_mutex_lock(&work.core.runs_lock)
+    qsbr_online(work.slot)
+    for i in range(file.row_count):
+        partition = core_find(work.core, file.rows[i].stream)
+        if partition != NULL and why == OK and not runs_add(&partition.runs, file, &file.rows[i]):
+            why = NO_MEMORY
+    qsbr_offline(work.slot)
+    pthread_mutex_unlock(&work.core.runs_lock)
+    return why
+
+
+cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept nogil:
+    cdef Work work
+    cdef uint64_t i
+    cdef int64_t began = clock_monotonic_ns()
+    cdef Status why
+    memset(&work, 0, sizeof(Work))
+    work.sealer = sealer
+    work.core = <LogCore*>sealer.core
+    work.segment = segment
+    work.slot = slot
+    qsbr_online(slot)
+    why = collect(&work)
+    qsbr_offline(slot)
+    if why == OK:
+        why = write_all(&work)
+    for i in range(work.file_count):
+        if why == OK:
+            why = publish(&work, work.files[i])
+        sealed_drop(work.files[i])      # the writer's use; a file that no partition uses is deleted
+    free(work.items)
+    free(work.files)
+    sealer.counters.segments += 1
+    sealer.counters.ns += <uint64_t>(clock_monotonic_ns() - began)
+    return why
+
+
+cdef Status seal_oldest(Sealer* sealer, int slot) noexcept nogil:
+    cdef Journal* journal = sealer.journal
+    cdef uint64_t sequence = journal_start(journal) >> journal.segments.shift
+    cdef Segment* segment = segment_of(&journal.segments, sequence)
+    cdef Status why = OK
+    if journal_durable(journal) < sequence + 1 << journal.segments.shift:
+        why = journal_commit(journal)
+    if why == OK and segment != NULL:   # recovery may have found a gap
+        why = seal_segment(sealer, segment, slot)
+    if why == OK and not journal_retire_oldest(journal):
+        why = journal_health(journal)
+    pthread_mutex_lock(&sealer.lock)
+    sealer.sealed = journal_start(journal) >> journal.segments.shift
+    pthread_cond_broadcast(&sealer.moved)
+    pthread_mutex_unlock(&sealer.lock)
+    return why
+
+
+# --- the thread -------------------------------------------------------------------------------------------------------
+
+cdef bint is_due(Sealer* sealer) noexcept nogil:
+    cdef Journal* journal = sealer.journal
+    cdef uint64_t oldest = journal_start(journal) >> journal.segments.shift
+    cdef uint64_t current = journal_tail(journal) - 1 >> journal.segments.shift
+    cdef bint due
+    pthread_mutex_lock(&sealer.lock)
+    due = oldest < current and (oldest < sealer.asked or current - oldest > sealer.lag)
+    pthread_mutex_unlock(&sealer.lock)
+    return due
+
+
+cdef void give_up(Sealer* sealer, Status why) noexcept nogil:
+    """Only the disk, or memory for the list of a segment's batches: no more appends, what is there stays readable."""
+    journal_fail(sealer.journal, why if why != NO_MEMORY else STORE_FAILED)
+    pthread_mutex_lock(&sealer.lock)
+    store_release_u32(&sealer.failed, why)
+    pthread_cond_broadcast(&sealer.moved)
+    pthread_mutex_unlock(&sealer.lock)
+    waker_ring(&sealer.journal.keeper_waker)
+
+
+cdef void* sealer_main(void* arg) noexcept nogil:
+    cdef Sealer* sealer = <Sealer*>arg
+    cdef int slot = qsbr_register()
+    cdef Status why = OK
+    if slot < 0:
+        give_up(sealer, NO_MEMORY)
+        return NULL
+    qsbr_offline(slot)
+    while not load_acquire_u32(&sealer.stopping):
+        while why == OK and not load_acquire_u32(&sealer.stopping) and is_due(sealer) \
+                and journal_health(sealer.journal) == OK:
+            why = seal_oldest(sealer, slot)
+            if why != OK and why != SHUTTING_DOWN:
+                give_up(sealer, why)
+        sealed_sweep(&(<LogCore*>sealer.core).sealed)
+        segments_trim(&sealer.journal.segments)
+        pthread_mutex_lock(&sealer.lock)
+        pthread_cond_broadcast(&sealer.moved)           # who waits looks at the journal's health, too
+        pthread_mutex_unlock(&sealer.lock)
+        waker_wait(&sealer.bell)
+    qsbr_online(slot)
+    qsbr_unregister(slot)
+    return NULL
+
+
+cdef Status sealer_start(Sealer* sealer) noexcept nogil:
+    pthread_mutex_init(&sealer.lock, NULL)
+    pthread_cond_init(&sealer.moved, NULL)
+    waker_init(&sealer.never)
+    if thread_start(&sealer.thread, sealer_main, sealer) != 0:
+        return NO_MEMORY
+    sealer.running = 1
+    return OK
+
+
+cdef void sealer_stop(Sealer* sealer) noexcept nogil:
+    if not sealer.running:
+        return
+    pthread_mutex_lock(&sealer.lock)
+    store_release_u32(&sealer.stopping, 1)
+    pthread_cond_broadcast(&sealer.moved)
+    pthread_mutex_unlock(&sealer.lock)
+    waker_ring(&sealer.bell)
+    waker_ring(&sealer.never)
+    pthread_join(sealer.thread, NULL)
+    sealed_sweep(&(<LogCore*>sealer.core).sealed)
+    sealer.running = 0
+    waker_destroy(&sealer.never)
+    pthread_cond_destroy(&sealer.moved)
+    pthread_mutex_destroy(&sealer.lock)
+
+
+cdef Status sealer_ask(Sealer* sealer, uint64_t* until) noexcept nogil:
+    cdef Journal* journal = sealer.journal
+    cdef Status why = journal_close_segment(journal)
+    cdef uint64_t end = journal_tail(journal) - 1 >> journal.segments.shift
+    if why == OK:
+        pthread_mutex_lock(&sealer.lock)
+        sealer.asked = max(sealer.asked, end)
+        pthread_mutex_unlock(&sealer.lock)
+        waker_ring(&sealer.bell)
+        waker_ring(&journal.keeper_waker)       # a spare segment for the next roll
+    if until != NULL:
+        until[0] = end
+    return why
+
+
+cdef Status sealer_seal_all(Sealer* sealer) noexcept nogil:
+    cdef Journal* journal = sealer.journal
+    cdef uint64_t until = 0
+    cdef Status why = sealer_ask(sealer, &until)
+    if why != OK:
+        return why
+    pthread_mutex_lock(&sealer.lock)
+    while sealer.sealed < until and not sealer.stopping and not sealer.failed and journal_health(journal) == OK:
+        pthread_cond_wait(&sealer.moved, &sealer.lock)
+    why = OK if sealer.sealed >= until else journal_health(journal)
+    pthread_mutex_unlock(&sealer.lock)
+    return why if why != OK or sealer.sealed >= until else SHUTTING_DOWN
