@@ -8,7 +8,7 @@ from robustmq._fastpath.platform cimport pthread_mutex_t
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Entry, Journal
 from robustmq._fastpath.stores.partition cimport Partition, Policy
-from robustmq._fastpath.stores.sealed cimport SealedStore
+from robustmq._fastpath.stores.sealed cimport SealedFile, SealedStore
 from robustmq._fastpath.stores.sealer cimport Sealer
 from robustmq._fastpath.stores.table cimport Table
 
@@ -39,6 +39,10 @@ cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t
 
 # Write the stream's directory entry again, as after its start has moved: a restart begins there. Any thread.
 cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nogil
+
+# Give each run of a file that writer_finish made to its partition, where it takes the place of the runs that it covers. `slot`
+# is the caller's in QSBR, offline. NO_MEMORY: some runs are missing until a restart.
+cdef Status core_publish(LogCore* core, SealedFile* file, int slot) noexcept nogil
 
 # What holds for the partition; inside a QSBR section.
 cdef inline const Policy* core_policy(LogCore* core, Partition* partition) noexcept nogil:

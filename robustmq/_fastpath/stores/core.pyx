@@ -1,5 +1,5 @@
 """Streams by number, and what happens to each entry of a segment that is retired: see core.pxd."""
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, uint32_t
 from libc.stdlib cimport calloc, free
 from robustmq._fastpath.atomic cimport load_acquire_u64
 from robustmq._fastpath.batch cimport batch_producer_id
@@ -8,7 +8,8 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
     waker_destroy,
 )
-from robustmq._fastpath.status cimport OK, UNKNOWN_TOPIC
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online
+from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
     journal_at,
@@ -16,6 +17,7 @@ from robustmq._fastpath.stores.journal cimport (
 from robustmq._fastpath.stores.partition cimport (
     CLEANUP_DELETE, Policy, partition_free, partition_retire, partition_save_producers,
 )
+from robustmq._fastpath.stores.runs cimport runs_add
 from robustmq._fastpath.stores.sealed cimport sealed_close
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
 from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
@@ -110,6 +112,22 @@ cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nog
         entry = journal_at(partition.journal, partition.directory_position, NULL)
         why = core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
     pthread_mutex_unlock(&core.streams_lock)
+    return why
+
+
+cdef Status core_publish(LogCore* core, SealedFile* file, int slot) noexcept nogil:
+    cdef Partition* partition
+    cdef uint32_t i
+    cdef Status why = OK
+    pthread_mutex_lock(&core.runs_lock)
+    qsbr_online(slot)
+    for i in range(file.row_count):
+        partition = core_find(core, file.rows[i].stream)
+        if (partition != NULL and why == OK and file.rows[i].end_offset > load_acquire_u64(&partition.start)
+                and not runs_add(&partition.runs, file, &file.rows[i])):
+            why = NO_MEMORY
+    qsbr_offline(slot)
+    pthread_mutex_unlock(&core.runs_lock)
     return why
 
 

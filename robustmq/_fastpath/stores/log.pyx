@@ -24,6 +24,7 @@ from robustmq._fastpath.stores.partition cimport (
 )
 from robustmq._fastpath.stores.recovery cimport load_sealed, recover
 from robustmq._fastpath.stores.retention cimport log_retain, log_trim
+from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport sealed_init
 from robustmq._fastpath.stores.sealer cimport Sealer, sealer_seal_all, sealer_start, sealer_stop
 from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
@@ -301,6 +302,31 @@ cdef class Log:
                 why = sealer_seal_all(self.core.sealer)
         if why != OK:
             raise_status(why, "cannot seal the journal")
+
+    def sealed(self):
+        """{file id: (bytes, [(stream, base offset, end offset, bytes, max timestamp in ms, cleaned at in ms)])}: the sealed
+        files in use, and those of their runs that are."""
+        cdef uint64_t at = 0
+        cdef Partition* partition
+        cdef SealedRun* run
+        cdef uint32_t i
+        cdef dict found = {}
+        with nogil:
+            pthread_mutex_lock(&self.core.runs_lock)
+            pthread_mutex_lock(&self.core.streams_lock)
+        try:
+            partition = <Partition*>table_each(&self.core.streams, &at)
+            while partition != NULL:
+                for i in range(partition.runs.count if partition.runs != NULL else 0):
+                    run = &runs_all(partition.runs)[i]
+                    found.setdefault(run.file.id, (run.file.size, []))[1].append(
+                        (run.row.stream, run.row.base_offset, run.row.end_offset, run.row.bytes, run.row.max_timestamp,
+                         run.row.cleaned_at))
+                partition = <Partition*>table_each(&self.core.streams, &at)
+        finally:
+            pthread_mutex_unlock(&self.core.streams_lock)
+            pthread_mutex_unlock(&self.core.runs_lock)
+        return found
 
     # --- the state table ---
 

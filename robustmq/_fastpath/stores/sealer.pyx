@@ -11,7 +11,7 @@ from robustmq._fastpath.platform cimport (
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK, SHUTTING_DOWN, STORE_FAILED
-from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy
+from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, MARK_PAD, Entry, count, entry_body, entry_length, entry_stride, journal_durable, journal_fail, journal_health,
     journal_start, journal_tail,
@@ -20,7 +20,7 @@ from robustmq._fastpath.stores.keeper cimport (
     journal_close_segment, journal_commit, journal_listed, journal_retire_oldest,
 )
 from robustmq._fastpath.stores.partition cimport Partition
-from robustmq._fastpath.stores.runs cimport runs_add, runs_end
+from robustmq._fastpath.stores.runs cimport runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, record_span, sealed_drop, sealed_sweep
 from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
@@ -218,22 +218,7 @@ cdef Status write_all(Work* work) noexcept nogil:
     return why
 
 
-# --- publishing -------------------------------------------------------------------------------------------------------
-
-cdef Status publish(Work* work, SealedFile* file) noexcept nogil:
-    cdef Partition* partition
-    cdef uint64_t i
-    cdef Status why = OK
-    pthread_mutex_lock(&work.core.runs_lock)
-    qsbr_online(work.slot)
-    for i in range(file.row_count):
-        partition = core_find(work.core, file.rows[i].stream)
-        if partition != NULL and why == OK and not runs_add(&partition.runs, file, &file.rows[i]):
-            why = NO_MEMORY
-    qsbr_offline(work.slot)
-    pthread_mutex_unlock(&work.core.runs_lock)
-    return why
-
+# --- the segment ------------------------------------------------------------------------------------------------------
 
 cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept nogil:
     cdef Work work
@@ -252,7 +237,7 @@ cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept no
         why = write_all(&work)
     for i in range(work.file_count):
         if why == OK:
-            why = publish(&work, work.files[i])
+            why = core_publish(work.core, work.files[i], slot)
         sealed_drop(work.files[i])      # the writer's use; a file that no partition uses is deleted
     free(work.items)
     free(work.files)
