@@ -84,16 +84,26 @@ def read_all(Log log, uint64_t stream, uint64_t until):
     return seen, overtaken
 
 
+cdef enum:
+    STALL_NS = 20000                    # between two looks, which take 50 ns
+
+
 cdef class Visible:
-    """Append -> visible: one thread stamps and appends, another spins on the end offset."""
+    """Append -> visible: one thread stamps and appends, another spins on the end offset. What the reader saw after it had
+    not looked for STALL_NS is counted apart: the scheduler had taken its core, which says nothing about the log.
+    """
     cdef int64_t* appended
     cdef int64_t* seen
     cdef readonly uint64_t count
+    cdef readonly uint64_t stalled      # messages that were appended while the reader did not run
 
-    def __cinit__(self, uint64_t count):
+    def __cinit__(self, uint32_t count):
+        cdef uint32_t i
         self.count = count
         self.appended = <int64_t*>calloc(count, sizeof(int64_t))
         self.seen = <int64_t*>calloc(count, sizeof(int64_t))
+        for i in range(count):              # the first touch of these pages is not the log's
+            self.appended[i] = self.seen[i] = -1
 
     def __dealloc__(self):
         free(self.appended)
@@ -105,24 +115,34 @@ cdef class Visible:
         cdef uint64_t n = <uint64_t>len(batch)
         cdef uint64_t i
         cdef Appended result
-        cdef int64_t next = clock_monotonic_ns()
+        cdef int64_t now = clock_monotonic_ns()
+        cdef int64_t next
         with nogil:
             for i in range(self.count):
-                next += gap_ns
-                while clock_monotonic_ns() < next:
+                next = now + gap_ns         # no burst after a stall: the reader shall be waiting
+                while now < next:
                     cpu_pause()
-                self.appended[i] = clock_monotonic_ns()
+                    now = clock_monotonic_ns()
+                self.appended[i] = now
                 partition_append(partition, data, n, 0, 0, &result)
 
     def watch(self, Log log, uint64_t stream):
         cdef Partition* partition = core_find(log.core, stream)
         cdef ReadSpan span
         cdef uint64_t i = 0
+        cdef int64_t now, looked = clock_monotonic_ns(), stalled_until = 0
         cdef int slot = qsbr_register()
         with nogil:
             while i < self.count:
+                now = clock_monotonic_ns()
+                if now - looked > STALL_NS:
+                    stalled_until = now
+                looked = now
                 if partition_seek(partition, i, &span) == OK:
                     self.seen[i] = clock_monotonic_ns()
+                    if self.appended[i] < stalled_until:
+                        self.seen[i] = 0
+                        self.stalled += 1
                     i += 1
                 else:
                     cpu_pause()
@@ -130,8 +150,8 @@ cdef class Visible:
             qsbr_unregister(slot)
 
     def latencies(self):
-        """ns, sorted."""
-        return sorted([self.seen[i] - self.appended[i] for i in range(self.count)])
+        """ns, sorted, without the stalled ones."""
+        return sorted([self.seen[i] - self.appended[i] for i in range(self.count) if self.seen[i]])
 
 
 cdef class Pin:

@@ -8,6 +8,7 @@ from robustmq._fastpath.qsbr cimport qsbr_retire
 cdef enum:
     CHUNK_FIRST = 2                 # items in a partition's first chunk
     CHUNK_MAX = 512
+    PAGE = 4096
 
 cdef enum Key:
     BY_OFFSET
@@ -37,6 +38,14 @@ cdef Index* directory_grown(Index* old) noexcept nogil:
     return grown
 
 
+cdef void touch_pages(IndexChunk* chunk, uint32_t cap) noexcept nogil:
+    """Take the page faults of a fresh chunk in one append rather than in one of every 128."""
+    cdef uint32_t i = 0
+    while i < cap:
+        items(chunk)[i].position = 0
+        i += PAGE // <uint32_t>sizeof(IndexItem)
+
+
 cdef IndexChunk* chunk_after(Index* index) noexcept nogil:
     """A new, empty chunk, larger than the last one."""
     cdef uint32_t cap = CHUNK_FIRST
@@ -47,6 +56,7 @@ cdef IndexChunk* chunk_after(Index* index) noexcept nogil:
     if chunk != NULL:
         chunk.cap = cap
         chunk.count = 0
+        touch_pages(chunk, cap)
     return chunk
 
 

@@ -9,7 +9,7 @@ from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, MS_SYNC, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE,
     clock_wall_ms, close,
-    directory_sync, file_preallocate, file_size, fsync, mmap, msync, munmap, open, random_u32, rename, set_errno,
+    directory_sync, file_preallocate, file_size, fsync, memory_huge, mmap, msync, munmap, open, random_u32, rename, set_errno,
     unlink,
 )
 
@@ -99,6 +99,8 @@ cdef Segment* segment_map(SegmentStore* store, int fd) noexcept nogil:
                            MAP_SHARED if fd >= 0 else MAP_PRIVATE | MAP_ANONYMOUS, fd, 0)
     cdef Segment* segment = NULL
     if base != MAP_FAILED:
+        if fd < 0:
+            memory_huge(<uint8_t*>base, store.size)
         segment = segment_wrap(store, <uint8_t*>base, fd)
         if segment == NULL:
             munmap(base, store.size)
