@@ -1,7 +1,6 @@
 """The same loads on this broker, on every peer that is installed and on the kernel alone, in turn, in one run."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from robustmq.bench.mqtt import MqttLoad
 from robustmq.bench.mqtt import run as run_mqtt
 from robustmq.bench.peers import Peer, started
 from robustmq.bench.processes import Begin, Cores, charged
+from robustmq.bench.progress import progress
 from robustmq.bench.result import BenchError, Result
 
 ECHO, RELAY = "echo", "relay"
@@ -79,6 +79,7 @@ def run_all(contests: Sequence[Contest], peers: Sequence[Peer], server: Cores, d
             if contest.ceiling:
                 outcome = run_ceiling(contest, server)
                 taken.setdefault((outcome.load, outcome.target), []).append(outcome)
+    progress.end()
     order = [contest.load.name for contest in contests]
     return sorted((median(outcomes) for outcomes in taken.values()), key=lambda outcome: order.index(outcome.load))
 
@@ -99,7 +100,7 @@ def run_peer(contests: Sequence[Contest], peer: Peer, server: Cores, data_dir: P
                 child, listeners = stack.enter_context(started(peer, server, data_dir))
                 while wanted:
                     load = wanted[0].load
-                    progress(f"{load.name} on {peer.name}")
+                    progress.step(f"{load.name} on {peer.name}")
                     run = runner(load, listeners[wanted[0].protocol], peer.name)
                     outcomes.append(charged(child, run))
                     wanted.pop(0)
@@ -120,15 +121,9 @@ def run_ceiling(contest: Contest, server: Cores) -> Outcome:
     """The kernel's own measure for a contest."""
     assert isinstance(contest.load, MqttLoad)
     name = contest.load.name
-    progress(f"{name} on the {contest.ceiling}")
+    progress.step(f"{name} on the {contest.ceiling}")
     try:
         result = run_echo(contest.load, server) if contest.ceiling == ECHO else run_relay(contest.load, server)
     except (BenchError, OSError) as error:
         return Failure(name, contest.ceiling, str(error))
     return replace(result, load=name)
-
-
-def progress(text: str) -> None:
-    """What runs now, for whoever watches."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text} …", end="", file=sys.stderr, flush=True)

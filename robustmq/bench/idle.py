@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,10 +14,13 @@ from robustmq.bench.mqtt import Address, connect, greet
 from robustmq.bench.net_wait import pause
 from robustmq.bench.peers import Peer, started
 from robustmq.bench.processes import Child, Cores, status_kib, tree
+from robustmq.bench.progress import progress
 from robustmq.bench.result import BenchError
 
 SETTLE_S = 1.0
 SPARE_FILES = 100
+PORTS_EACH = 10_000
+LINUX = sys.platform == "linux"         # where all of 127.0.0.0/8 is loopback
 
 
 @dataclass(frozen=True)
@@ -64,19 +68,23 @@ def core_share(child: Child, seconds: float) -> float:
 
 
 def allow_files(n: int) -> None:
-    """Let this process, and what it starts, open so many files."""
+    """Let this process, and what it starts, open so many files; the superuser may go above the hard limit."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < n:
-        if hard != resource.RLIM_INFINITY and hard < n:
-            raise BenchError(f"{n} open files are needed, {hard} are allowed (ulimit -Hn)")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (n, hard))
+    if soft == resource.RLIM_INFINITY or soft >= n:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n, hard if hard == resource.RLIM_INFINITY else max(n, hard)))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{n:,} open files are needed, {hard:,} are allowed: ulimit -Hn {n} as root, or less --clients"
+                         ) from error
 
 
 def run_idle(peer: Peer, server: Cores, data_dir: Path | None, clients: int, seconds: float) -> Idle:
     """Start it, look, connect everybody, look again."""
     allow_files(clients + SPARE_FILES)
+    progress.step(f"{peer.name} alone")
     begun = time.monotonic()
     with started(peer, server, data_dir) as (child, listeners), ExitStack() as opened:
         ready_s = time.monotonic() - begun
@@ -85,6 +93,7 @@ def run_idle(peer: Peer, server: Cores, data_dir: Path | None, clients: int, sec
         share = core_share(child, seconds)
         if not clients or "mqtt" not in listeners:
             return Idle(peer.name, ready_s, *alone, share)
+        progress.step(f"{peer.name} with idle connections")
         connect_all(opened, listeners["mqtt"], clients)
         pause(SETTLE_S)
         crowded = memory(child)
@@ -95,10 +104,22 @@ def run_idle(peer: Peer, server: Cores, data_dir: Path | None, clients: int, sec
 def connect_all(opened: ExitStack, address: Address, clients: int) -> None:
     """Connections that have been greeted and stay silent (keep-alive off)."""
     for i in range(clients):
-        greet(opened.enter_context(connect(address)), f"idle-{os.getpid()}-{i}", 4)
+        source = source_address(i) if LINUX and address[0].startswith("127.") else None
+        greet(opened.enter_context(connect(address, source)), f"idle-{os.getpid()}-{i}", 4)
+        progress.at(i + 1, clients)
+
+
+def source_address(i: int) -> Address:
+    """Where connection `i` comes from on loopback. One address has some 28,000 ports for one listener, for the second
+    half of which Linux searches long; those of the run before may still be in TIME_WAIT.
+    """
+    pid = os.getpid()
+    return f"127.{1 + pid // 254 % 254}.{1 + pid % 254}.{1 + i // PORTS_EACH}", 0
 
 
 def run_all_idle(peers: Sequence[Peer], server: Cores, data_dir: Path | None, clients: int,
                  seconds: float) -> list[Idle]:
     """Every peer in turn."""
-    return [run_idle(peer, server, data_dir, clients, seconds) for peer in peers]
+    found = [run_idle(peer, server, data_dir, clients, seconds) for peer in peers]
+    progress.end()
+    return found

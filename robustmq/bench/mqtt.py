@@ -120,10 +120,10 @@ def take(connection: socket.socket, n: int) -> bytes:
     return got
 
 
-def connect(address: Address) -> socket.socket:
-    """A TCP connection without Nagle's delay."""
+def connect(address: Address, source: Address | None = None) -> socket.socket:
+    """A TCP connection without Nagle's delay, from `source` (None: any of ours)."""
     try:
-        connection = socket.create_connection(address, timeout=CONNECT_S)
+        connection = socket.create_connection(address, timeout=CONNECT_S, source_address=source)
     except OSError as error:
         raise BenchError(f"no connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -19,7 +19,9 @@ def raise_descriptors() -> int:
     return soft
 
 
-def warn_about_descriptors(soft: int) -> None:
-    """Tell when connections will be few."""
-    if soft != resource.RLIM_INFINITY and soft < ENOUGH:
-        log.warning("only %d files may be open; each connection takes one (ulimit -n, LimitNOFILE=)", soft)
+def tell_descriptors(soft: int, max_connections: int) -> None:
+    """Say when connections will be fewer than reactor.max_connections; loudly when they will be few."""
+    if soft != resource.RLIM_INFINITY and soft < max_connections:
+        log.log(logging.WARNING if soft < ENOUGH else logging.INFO,
+                "%s files may be open and each connection takes one: fewer than reactor.max_connections = %s "
+                "(ulimit -Hn, LimitNOFILE=)", f"{soft:,}", f"{max_connections:,}")

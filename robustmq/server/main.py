@@ -64,7 +64,7 @@ async def serve(config: Config, hints: bool) -> None:
         gc.collect()
         gc.freeze()             # what is here stays: later collections need not look at it
         announce(broker.listeners, hints)
-        limits.warn_about_descriptors(descriptors)
+        limits.tell_descriptors(descriptors, config.reactor.max_connections)
         await stop.wait()
     finally:
         in_time = end_in_time()
