@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).parent / "peers"
-BUILD = Path(__file__).parents[2] / "build" / "interop"
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "interop"
 SECONDS = 120
 
 
@@ -65,6 +66,17 @@ def java() -> list[str]:
         build("mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={libs}", cwd=SOURCES / "java")
         build("javac", "-cp", f"{libs}/*", "-d", str(target), "Peer.java", cwd=SOURCES / "java")
     return ["java", "-Xmx256m", "-cp", f"{target}:{libs}/*", "Peer"]
+
+
+@cache
+def kafka_tool(name: str) -> list[str]:
+    """A class of Kafka's own command-line tools, below org.apache.kafka.tools. They come with its broker's jars."""
+    need("java", "Kafka's console tools are Java")
+    jars = BUILD.parent / "kafka"
+    if not any(jars.glob("kafka-tools-*.jar")):
+        need("mvn", "Kafka's console tools come from Maven Central")
+        build("make", "kafka-jars", cwd=ROOT)
+    return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*", f"org.apache.kafka.tools.{name}"]
 
 
 @cache
