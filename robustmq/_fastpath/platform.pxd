@@ -14,6 +14,8 @@ cdef extern from "platform.h" nogil:
     void memory_prefault(uint8_t* p, uint64_t n)
     void memory_huge(uint8_t* p, uint64_t n)
     void memory_forget(uint8_t* p, uint64_t n)
+    bint memory_resident(const uint8_t* p, uint64_t n)
+    int memory_load(const uint8_t* p, uint64_t n)
     int directory_sync(const char* path)
 
     ctypedef struct waker_t:
@@ -43,6 +45,8 @@ cdef extern from "platform.h" nogil:
     int pthread_cond_wait(pthread_cond_t* cond, pthread_mutex_t* lock)
     int pthread_cond_broadcast(pthread_cond_t* cond)
 
+    int madvise(void* at, size_t n, int advice)
+    int MADV_NORMAL, MADV_RANDOM
     int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MS_SYNC
     void* MAP_FAILED
     void* mmap(void* at, size_t n, int protection, int flags, int fd, int64_t offset)

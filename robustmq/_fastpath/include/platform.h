@@ -116,6 +116,36 @@ static inline void memory_huge(uint8_t *p, uint64_t n) {
 /* Forget this process's view of file pages (they stay in the page cache). */
 static inline void memory_forget(uint8_t *p, uint64_t n) { (void)madvise(p, n, MADV_DONTNEED); }
 
+/* Whether all of [p, p + n) of a file mapping is in memory; n up to 4 MiB. */
+static inline int memory_resident(const uint8_t *p, uint64_t n) {
+#if defined(__linux__)
+    unsigned char pages[1025];
+    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
+    size_t count = (to - from) / 4096;
+    if (count > sizeof pages || mincore((void *)from, to - from, pages) != 0) return 0;
+    return memchr(pages, 0, count) == NULL;
+#else
+    (void)p, (void)n;
+    return 1;
+#endif
+}
+
+/* Bring a file mapping into memory, waiting for the disk. 0 or errno: it cannot be read. */
+static inline int memory_load(const uint8_t *p, uint64_t n) {
+    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
+#if defined(MADV_POPULATE_READ)
+    while (madvise((void *)from, to - from, MADV_POPULATE_READ) != 0) {
+        if (errno == EAGAIN || errno == EINTR) continue;
+        if (errno != EINVAL && errno != ENOSYS) return errno;
+        (void)madvise((void *)from, to - from, MADV_WILLNEED);      /* an older kernel: read-ahead is all there is */
+        break;
+    }
+#else
+    (void)madvise((void *)from, to - from, MADV_WILLNEED);
+#endif
+    return 0;
+}
+
 /* fsync a directory, so that a new name in it survives power loss. 0 or errno. */
 static inline int directory_sync(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -22,6 +22,7 @@ from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
     CLEANUP_COMPACT, CLEANUP_DELETE, DURABLE_DISK, Appended, Policy,
 )
+from robustmq._fastpath.stores.loader cimport loader_start, loader_stop
 from robustmq._fastpath.stores.recovery cimport load_sealed, recover
 from robustmq._fastpath.stores.retention cimport log_retain, log_trim
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
@@ -135,6 +136,8 @@ cdef class Log:
             why = journal_begin(self.core.wal, tail)
         if why == OK:
             why = sealer_start(self.core.sealer)
+        if why == OK:
+            why = loader_start(&self.core.sealed.loader)
         if why != OK:
             raise_status(why, f"cannot write to {self.directory.journal}")
 
@@ -164,6 +167,7 @@ cdef class Log:
                 qsbr_synchronize()
                 if core.sealer != NULL:
                     sealer_stop(core.sealer)
+                    loader_stop(&core.sealed.loader)
                 if core.wal != NULL:
                     journal_forget(core.wal, &self.mail)
                     journal_close(core.wal)
@@ -425,7 +429,8 @@ cdef class Log:
         found = {"memory": journal_stats(self.core.memory)}
         if self.core.wal != NULL:
             found["wal"] = journal_stats(self.core.wal)
-            found["sealed"] = dict(<dict>self.core.sealed.counters, **self.core.sealer.counters)
+            found["sealed"] = dict(<dict>self.core.sealed.counters, **self.core.sealer.counters,
+                                   **self.core.sealed.loader.counters)
         return found
 
 

@@ -16,6 +16,7 @@ from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.index cimport Index
 from robustmq._fastpath.stores.journal cimport Entry, Journal
+from robustmq._fastpath.stores.loader cimport Cold
 from robustmq._fastpath.stores.producers cimport Producers
 from robustmq._fastpath.stores.runs cimport ReadSpan, Runs
 
@@ -100,6 +101,9 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 # The entry whose batch contains `offset` (or the next one, where recovery found a hole). OUT_OF_RANGE below start or above
 # end; NEED_MORE at end; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
+
+# Whether reading `n` bytes from `offset` on would have to wait for the disk; `cold` then says what to load (loader.pxd).
+cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil
 
 # The entry that follows `span` (in offset order); NEED_MORE at the published end; OUT_OF_RANGE when retired meanwhile;
 # CORRUPT.

@@ -16,7 +16,7 @@ from robustmq._fastpath.stores.journal cimport (
     journal_is_memory,
 )
 from robustmq._fastpath.stores.runs cimport (
-    ReadSpan, Runs, run_next, runs_at, runs_drop_before, runs_end, runs_free, runs_seek, runs_seek_time,
+    ReadSpan, Runs, run_next, runs_at, runs_cold, runs_drop_before, runs_end, runs_free, runs_seek, runs_seek_time,
 )
 from robustmq._fastpath.stores.producers cimport (
     producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
@@ -168,6 +168,17 @@ cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span
     if offset > end or offset < load_acquire_u64(&partition.start):
         return OUT_OF_RANGE
     return locate(partition, offset, span)
+
+
+cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
+    cdef Runs* runs = runs_of(partition)
+    cdef const IndexItem* item
+    if runs == NULL:
+        return False
+    item = index_find_offset(&partition.index, offset)
+    if item != NULL and item.base_offset <= offset:
+        return False                                        # in the journal, or just sealed from it
+    return runs_cold(runs, offset, n, cold)
 
 
 cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil:

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Entry
+from robustmq._fastpath.stores.loader cimport Cold
 from robustmq._fastpath.stores.sealed cimport SealedFile, SealedRow
 
 
@@ -51,6 +52,9 @@ cdef uint64_t runs_bytes(Runs* runs) noexcept nogil
 # The record that holds `offset`, or the first after it. NEED_MORE: the runs end before. CORRUPT: what should be there does
 # not prove itself; span.base_offset is the offset at which reading can go on.
 cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogil
+
+# Whether what runs_seek is about to touch, about `n` bytes of records from `offset` on, is not in memory.
+cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil
 
 # The record behind `span` in its run; NEED_MORE at the end of the run, CORRUPT.
 cdef Status run_next(ReadSpan* span) noexcept nogil

@@ -1,12 +1,12 @@
 """A partition's sealed runs: see runs.pxd."""
 from libc.stdlib cimport free, malloc
-from robustmq._fastpath.atomic cimport fetch_add_u64, store_release_ptr
+from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_u32, store_release_ptr
 from robustmq._fastpath.batch cimport batch_last_offset_delta, batch_max_timestamp
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport CORRUPT, NEED_MORE, OK
 from robustmq._fastpath.stores.journal cimport entry_body
 from robustmq._fastpath.stores.sealed cimport (
-    record_position, record_span, sealed_drop, sealed_near_offset, sealed_near_position, sealed_near_time, sealed_record,
+    INDEX_EVERY, record_position, record_span, sealed_cold, sealed_drop, sealed_guess, sealed_near_offset, sealed_near_position, sealed_near_time, sealed_record,
     sealed_use,
 )
 
@@ -140,7 +140,11 @@ cdef const Entry* next_good(SealedRun* run, uint64_t* at, bint* damaged) noexcep
 cdef Status seek_in(SealedRun* run, uint64_t offset, ReadSpan* span) noexcept nogil:
     cdef uint64_t at = sealed_near_offset(run.file, run.row, offset)
     cdef bint damaged
-    cdef const Entry* entry = next_good(run, &at, &damaged)
+    cdef const Entry* entry = NULL
+    if load_acquire_u32(&run.file.failed):
+        span.base_offset = run.row.end_offset
+        return CORRUPT
+    entry = next_good(run, &at, &damaged)
     while entry != NULL:
         if last_offset(entry) >= offset:
             if damaged and entry.base_offset > offset:
@@ -164,6 +168,17 @@ cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogi
             return why
         i += 1                          # the cleaner left nothing between here and the end of that run
     return NEED_MORE
+
+
+cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
+    cdef uint32_t i = first_ending_after(runs, offset)
+    cdef SealedRun* run
+    cdef uint64_t at
+    if runs == NULL or i == runs.count:
+        return False
+    run = &runs_all(runs)[i]
+    at = sealed_guess(run.file, run.row, offset)
+    return sealed_cold(run.file, at, min(n + INDEX_EVERY, run.row.at + run.row.bytes - at), cold)
 
 
 cdef Status run_next(ReadSpan* span) noexcept nogil:

@@ -19,6 +19,7 @@ from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.platform cimport waker_t
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Entry, entry_length, entry_stride
+from robustmq._fastpath.stores.loader cimport Cold, Loader
 
 
 cdef enum:
@@ -62,12 +63,13 @@ cdef struct SealedFile:
     uint32_t row_count
     uint32_t live                       # rows that a partition uses; atomic
     uint32_t rebuilt                    # 1: rows are on the heap
+    uint32_t failed                     # 1: the disk cannot give some of it; release
     int fd
 
 
 cdef struct SealedCounters:             # each has one writer at a time
     uint64_t files                      # in being; atomic
-    uint64_t bytes                      # in being; atomic
+    uint64_t file_bytes                 # in being; atomic
     uint64_t written                    # bytes, since start; sealer and cleaner, atomic
     uint64_t deleted                    # files, since start; sealer
     uint64_t corrupt                    # records that did not prove themselves when they were read; atomic
@@ -79,6 +81,7 @@ cdef struct SealedStore:
     SealedFile* doomed                  # under doomed_lock
     waker_t* bell                       # of whoever deletes
     SealedCounters counters
+    Loader loader
     char directory[4096]
 
 
@@ -93,6 +96,12 @@ cdef void record_prefix(uint8_t* to, uint64_t position, const Entry* entry) noex
 
 cdef inline uint64_t record_position(const Entry* entry) noexcept nogil:
     return (<const uint64_t*>(<const char*>entry - SEALED_PREFIX))[0]
+
+# Whether [at, at + n) of a file is not in memory; `cold` then says what to load.
+cdef bint sealed_cold(SealedFile* file, uint64_t at, uint64_t n, Cold* cold) noexcept nogil
+
+# Where a record at or before `offset` should begin, by the index alone: no record is touched.
+cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offset) noexcept nogil
 
 # Where in a run to begin, by offset, by position or by time: the byte of a record at or before the first that may match.
 cdef uint64_t sealed_near_offset(SealedFile* file, const SealedRow* row, uint64_t offset) noexcept nogil

@@ -4,13 +4,13 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport (
-    fetch_add_u32, fetch_add_u64, fetch_sub_u32, spin_lock, spin_unlock, store_relaxed_u64,
+    fetch_add_u32, fetch_add_u64, fetch_sub_u32, load_acquire_u32, spin_lock, spin_unlock, store_relaxed_u64,
 )
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_last_offset_delta, batch_max_timestamp
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
-    MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, mmap, munmap, open, set_errno, unlink,
+    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_resident, mmap, munmap, open, set_errno, unlink,
     waker_ring,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
@@ -47,7 +47,7 @@ cdef void record_prefix(uint8_t* to, uint64_t position, const Entry* entry) noex
 
 cdef const Entry* any_record(SealedFile* file, uint64_t at, uint64_t end) noexcept nogil:
     cdef const Entry* entry = <const Entry*>(file.base + at + SEALED_PREFIX)
-    if (at & 7 or end > file.size or at + SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER > end
+    if (at & 7 or load_acquire_u32(&file.failed) or end > file.size or at + SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER > end
             or entry.mark & (MARK_PAD | MARK_RESERVED) or entry_length(entry) < sizeof(Entry) + BATCH_HEADER
             or record_span(entry) > end - at or entry.kind != ENTRY_BATCH or not entry_intact(entry)
             or (<const uint64_t*>(<const char*>entry - 8))[0] != prefix_crc(record_position(entry), entry)):
@@ -85,13 +85,13 @@ cdef const SealedIndexRow* index_of(SealedFile* file, const SealedRow* run) noex
     return <const SealedIndexRow*>(file.base + run.index_at)
 
 
-cdef uint64_t near(SealedFile* file, const SealedRow* run, Key key, uint64_t value) noexcept nogil:
+cdef const SealedIndexRow* find(SealedFile* file, const SealedRow* run, Key key, uint64_t value) noexcept nogil:
+    """The last index row at which a search for `value` may begin; NULL: at the run's beginning."""
     cdef const SealedIndexRow* rows = index_of(file, run)
     cdef uint32_t low = 0
     cdef uint32_t high, middle
-    cdef const Entry* entry
     if rows == NULL:
-        return run.at
+        return NULL
     high = run.index_rows
     while low < high:
         middle = low + (high - low) // 2
@@ -100,13 +100,37 @@ cdef uint64_t near(SealedFile* file, const SealedRow* run, Key key, uint64_t val
         else:
             high = middle
     if low == 0 or rows[low - 1].at < run.at or rows[low - 1].at >= run.at + run.bytes:
+        return NULL
+    return &rows[low - 1]
+
+
+cdef uint64_t near(SealedFile* file, const SealedRow* run, Key key, uint64_t value) noexcept nogil:
+    cdef const SealedIndexRow* row = find(file, run, key, value)
+    cdef const Entry* entry
+    if row == NULL:
         return run.at
     # A wrong index is found out here: its record is not the one that it names, and the whole run is walked.
-    entry = sealed_record(file, rows[low - 1].at, run.at + run.bytes, run.stream)
-    if entry == NULL or entry.base_offset != rows[low - 1].base_offset \
-            or record_position(entry) != rows[low - 1].position or not proven(entry, key, value):
+    entry = sealed_record(file, row.at, run.at + run.bytes, run.stream)
+    if entry == NULL or entry.base_offset != row.base_offset or record_position(entry) != row.position \
+            or not proven(entry, key, value):
         return run.at
-    return rows[low - 1].at
+    return row.at
+
+
+cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offset) noexcept nogil:
+    cdef const SealedIndexRow* found = find(file, row, BY_OFFSET, offset)
+    return found.at if found != NULL else row.at
+
+
+cdef bint sealed_cold(SealedFile* file, uint64_t at, uint64_t n, Cold* cold) noexcept nogil:
+    if at >= file.size or load_acquire_u32(&file.failed):
+        return False
+    cold.ref = &file.ref
+    cold.data = file.base + at
+    cold.n = min(n, file.size - at)
+    cold.failed = &file.failed
+    cold.loader = &file.store.loader
+    return not memory_resident(cold.data, cold.n)
 
 
 cdef inline bint proven(const Entry* entry, Key key, uint64_t value) noexcept nogil:
@@ -296,6 +320,7 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
     if file == NULL:
         close(fd)
         return NULL
+    madvise(file.base, file.size, MADV_RANDOM)              # no read-ahead around a header and a directory
     head = <const Head*>file.base
     if memcmp(head.magic, HEAD_MAGIC, 8) != 0 or head.crc != crc32c(0, file.base, 24) or head.version != SEALED_VERSION:
         size = EPROTO if memcmp(head.magic, HEAD_MAGIC, 7) == 0 and head.crc == crc32c(0, file.base, 24) else EINVAL
@@ -310,8 +335,9 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
             ref_release(&file.ref)
             set_errno(ENOMEM)
             return NULL
+    madvise(file.base, file.size, MADV_NORMAL)
     fetch_add_u64(&store.counters.files, 1)
-    fetch_add_u64(&store.counters.bytes, file.size)
+    fetch_add_u64(&store.counters.file_bytes, file.size)
     return file
 
 
@@ -362,7 +388,7 @@ cdef void sealed_sweep(SealedStore* store) noexcept nogil:
         sealed_path(store, file.id, b".sealed", path, sizeof(path))
         unlink(path)
         fetch_add_u64(&store.counters.files, <uint64_t>-1)
-        fetch_add_u64(&store.counters.bytes, 0 - file.size)
+        fetch_add_u64(&store.counters.file_bytes, 0 - file.size)
         store_relaxed_u64(&store.counters.deleted, store.counters.deleted + 1)
         ref_release(&file.ref)
         file = next

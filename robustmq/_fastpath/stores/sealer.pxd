@@ -16,10 +16,10 @@ from robustmq._fastpath.stores.journal cimport Journal
 
 
 cdef struct SealerCounters:
-    uint64_t segments                   # sealed since start
+    uint64_t sealings                   # segments since start
     uint64_t batches
-    uint64_t bytes                      # of batches, without what surrounds them
-    uint64_t ns
+    uint64_t batch_bytes                # of batches and what proves them
+    uint64_t sealing_ns
 
 
 cdef struct Sealer:

@@ -157,7 +157,7 @@ cdef Status write_run(Work* work, Writer* writer, uint64_t first, uint64_t end, 
         i += 1
     next[0] = i
     work.sealer.counters.batches += i - first
-    work.sealer.counters.bytes += bytes
+    work.sealer.counters.batch_bytes += bytes
     return why
 
 
@@ -241,8 +241,8 @@ cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept no
         sealed_drop(work.files[i])      # the writer's use; a file that no partition uses is deleted
     free(work.items)
     free(work.files)
-    sealer.counters.segments += 1
-    sealer.counters.ns += <uint64_t>(clock_monotonic_ns() - began)
+    sealer.counters.sealings += 1
+    sealer.counters.sealing_ns += <uint64_t>(clock_monotonic_ns() - began)
     return why
 
 

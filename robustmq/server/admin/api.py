@@ -170,6 +170,6 @@ def sources(broker: Broker) -> list[Source]:
         Source("mqtt", [broker.mqtt_service.counters()]),
         Source("kafka", [broker.kafka.counters()]),
         Source("exchange", [broker.exchange.counters()]),
-        *(Source(f"journal_{name}", [row]) for name, row in broker.log.stats().items()),
+        *(Source(name if name == "sealed" else f"journal_{name}", [row]) for name, row in broker.log.stats().items()),
         Source("control", [broker.seam.counters()]),
     ]

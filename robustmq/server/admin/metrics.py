@@ -22,7 +22,8 @@ Counters = Mapping[str, object]
 GAUGES = frozenset({
     "connections", "connected", "queued", "inflight", "awaiting_disk", "fetches_waiting", "sessions", "subscriptions",
     "frames_in_progress", "topics", "partitions", "retained", "groups", "members", "tail", "start", "durable",
-    "segments", "segment_bytes", "bytes_kept", "pinned", "up", "uptime_s", "log_writable", "shared_groups",
+    "segments", "segment_bytes", "bytes_kept", "files", "file_bytes", "pinned", "up", "uptime_s",
+    "log_writable", "shared_groups",
 })
 BUCKETS = 25                    # the last is 17 s; what took longer is in +Inf
 LABELS = {"requests": "api", "errors": "code"}

@@ -20,9 +20,13 @@ cdef enum:
     COPY_BELOW = 1024               # bytes; below it a copy costs less than an entry of writev
 
 
-# One whole request without its size prefix. OK: answered. PARKED: link.parked is set and session.wait is WAIT_RECORDS.
+# One whole request without its size prefix. OK: answered. PARKED: link.parked is set and session.wait is WAIT_RECORDS or
+# WAIT_LOAD.
 cdef Status fetch(Session* session, const Request* request, const uint8_t* frame, uint64_t n,
                   int64_t now_ns) noexcept nogil
+
+# What a Fetch waited for has been loaded (warm.pxd): answer it, or park it for records.
+cdef void fetch_loaded(Session* session, int64_t now_ns) noexcept nogil
 
 # Answer a parked Fetch with what there is.
 cdef Status fetch_answer(Session* session) noexcept nogil

@@ -6,11 +6,13 @@ from robustmq._fastpath.batch cimport batch_last_offset_delta, batch_record_coun
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags
 from robustmq._fastpath.cursor cimport store_be32
+from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport Mailbox
 from robustmq._fastpath.out cimport Out, out_commit, out_copy, out_ref, out_reserve
 from robustmq._fastpath.protocols.kafka.errors cimport ERROR_LOWEST, KafkaError, error_of
 from robustmq._fastpath.protocols.kafka.plan cimport plan_clear, plan_keep_frame, plan_read
 from robustmq._fastpath.protocols.kafka.state cimport PIECES_MAX, Lane, Piece, Plan, Session, Wait, Want
+from robustmq._fastpath.protocols.kafka.warm cimport warm_ahead, warm_ask
 from robustmq._fastpath.protocols.kafka.wire cimport (
     FETCH_FLEXIBLE, FETCH_LOG_START, FETCH_RACK, FETCH_SESSIONS, FETCH_TOPIC_IDS, Request)
 from robustmq._fastpath.status cimport Status
@@ -49,6 +51,7 @@ cdef void gather(Lane* lane, Want* want, uint64_t total, uint64_t room) noexcept
     """Whole batches of one partition; `total` bytes are in the response already, `room` more may come."""
     cdef uint64_t limit = min(<uint64_t>want.max_bytes, room)
     cdef uint64_t n
+    cdef uint64_t next = want.offset
     cdef ReadSpan span
     cdef Status status = partition_seek(want.partition, want.offset, &span)
     if status != Status.OK and status != Status.NEED_MORE:
@@ -57,10 +60,15 @@ cdef void gather(Lane* lane, Want* want, uint64_t total, uint64_t room) noexcept
     while status == Status.OK and lane.piece_count < <uint32_t>PIECES_MAX:
         n = entry_body_length(span.entry)
         if want.bytes + n > limit and total + want.bytes > 0:           # KIP-74
-            return
+            break
         if not take_piece(lane, want, &span, n):
             return
+        next = offset_after(&span)
+        if span.file != NULL and span.next_at >= span.run_end and warm_ahead(want, next):
+            return                                                      # what follows is on the disk only: the next Fetch's
         status = partition_next(want.partition, &span)
+    if next > want.offset and span.file != NULL:
+        warm_ahead(want, next)
 
 
 cdef void drop_pieces(Lane* lane) noexcept nogil:
@@ -260,6 +268,8 @@ cdef void link_waiters(Session* session) noexcept nogil:
     cdef uint32_t i
     for i in range(session.plan.count):
         want = session.plan.wants + i
+        if want.partition == NULL:
+            continue
         want.waiter.mail = &session.news
         want.waiter.box = box
         want.bytes = 0
@@ -290,6 +300,10 @@ cdef Status park(Session* session, uint64_t n) noexcept nogil:
     if not plan_keep_frame(&session.plan, n):
         plan_clear(&session.plan)
         return Status.NO_MEMORY
+    return wait_for_records(session)
+
+
+cdef Status wait_for_records(Session* session) noexcept nogil:
     link_waiters(session)
     session.wait = Wait.WAIT_RECORDS
     session.lane.counters.fetches_parked += 1
@@ -313,10 +327,44 @@ cdef Status fetch(Session* session, const Request* request, const uint8_t* frame
     if status != Status.OK:
         plan_clear(plan)
         return status
+    if warm_ask(session) > 0:
+        return wait_for_disk(session, n)
     if gather_all(session, &total) or total >= plan.min_bytes or plan.deadline_ns <= now_ns or plan.count == 0:
         return send(session)
     drop_pieces(lane)
     return park(session, n)
+
+
+cdef Status wait_for_disk(Session* session, uint64_t n) noexcept nogil:
+    """The loads are under way. The waiters tell of a partition that goes meanwhile."""
+    if not plan_keep_frame(&session.plan, n):
+        plan_clear(&session.plan)
+        return Status.NO_MEMORY
+    link_waiters(session)
+    session.wait = Wait.WAIT_LOAD
+    session.link.parked = 1
+    return Status.PARKED
+
+
+cdef void fetch_loaded(Session* session, int64_t now_ns) noexcept nogil:
+    cdef Link* link = session.link
+    cdef Plan* plan = &session.plan
+    cdef uint64_t total = 0
+    cdef Status status
+    if session.wait != Wait.WAIT_LOAD:                                  # it was dropped meanwhile
+        return
+    unlink_waiters(session)
+    session.wait = Wait.WAIT_NONE
+    if gather_all(session, &total) or total >= plan.min_bytes or plan.deadline_ns <= now_ns:
+        status = send(session)
+    else:
+        drop_pieces(session.lane)
+        status = wait_for_records(session)
+    if status == Status.OK:
+        link.host.unpark(link)
+        link.host.touch(link)
+    elif status != Status.PARKED:
+        link.host.close(link, status)
 
 
 cdef Status fetch_answer(Session* session) noexcept nogil:
@@ -329,4 +377,6 @@ cdef Status fetch_answer(Session* session) noexcept nogil:
 cdef void fetch_drop(Session* session) noexcept nogil:
     if session.wait == Wait.WAIT_RECORDS:
         unpark(session)
+    elif session.wait == Wait.WAIT_LOAD:
+        unlink_waiters(session)
     plan_clear(&session.plan)

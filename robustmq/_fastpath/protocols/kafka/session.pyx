@@ -143,7 +143,7 @@ cdef void on_news(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     """An append to a partition that a Fetch waits for, or waited for when the mail was posted."""
     cdef Session* session = <Session*>mail
     if session.link == NULL:
-        free(session)
+        session_free_when_idle(session)
     elif session.wait == Wait.WAIT_RECORDS and fetch_ready(session):
         answer_fetch(session)
 
@@ -178,7 +178,11 @@ cdef void on_close(Link* link, Status why, int64_t now_ns) noexcept nogil:
     pending_clear(session)
     session.lane.counters.connections -= 1
     session.link = NULL
-    if load_acquire_u32(&session.news.queued) == 0:                     # no waiter is linked: it stays so
+    session_free_when_idle(session)
+
+
+cdef void session_free_when_idle(Session* session) noexcept nogil:
+    if load_acquire_u32(&session.news.queued) == 0 and session.loading == 0:    # no waiter is linked: it stays so
         free(session)
 
 

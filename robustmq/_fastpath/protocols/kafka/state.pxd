@@ -36,6 +36,7 @@ cdef enum Wait:
     WAIT_CONTROL = 1                # the control plane has a frame
     WAIT_RECORDS = 2                # a Fetch is parked
     WAIT_SYNC = 3                   # the next request has its turn once all pending responses are out
+    WAIT_LOAD = 4                   # a Fetch waits for the disk
 
 
 cdef struct Api:
@@ -116,6 +117,7 @@ cdef struct Session:
     Kafka* kafka
     Lane* lane
     Wait wait
+    uint32_t loading                # loads under way for its Fetch; the session is not freed before they have come
     uint32_t pending_count
     uint64_t pending_bytes
     Pending* pending_first
