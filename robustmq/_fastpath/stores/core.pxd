@@ -37,8 +37,10 @@ cdef void core_free(LogCore* core) noexcept nogil           # after the journals
 cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
 
-# Write the stream's directory entry again, as after its start has moved: a restart begins there. Any thread.
-cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nogil
+# Records below `offset` (at most the end) go: `*moved` when there were any. First the stream's directory entry is written again
+# (a restart begins at the new start, and never below the end), then the runs go; their files are deleted after a sync.
+# Under runs_lock, inside a QSBR section. STORE_FULL, STORE_FAILED: they have gone until a restart.
+cdef Status core_trim(LogCore* core, Partition* partition, uint64_t offset, bint* moved) noexcept nogil
 
 # Give each run of a file that writer_finish made to its partition, where it takes the place of the runs that it covers. `slot`
 # is the caller's in QSBR, offline. NO_MEMORY: some runs are missing until a restart.

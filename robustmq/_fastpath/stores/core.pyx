@@ -15,10 +15,10 @@ from robustmq._fastpath.stores.journal cimport (
     journal_at,
 )
 from robustmq._fastpath.stores.partition cimport (
-    CLEANUP_DELETE, Policy, partition_free, partition_retire, partition_save_producers,
+    CLEANUP_DELETE, Policy, partition_free, partition_retire, partition_save_producers, partition_trim,
 )
-from robustmq._fastpath.stores.runs cimport runs_add
-from robustmq._fastpath.stores.sealed cimport sealed_close
+from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before
+from robustmq._fastpath.stores.sealed cimport sealed_bury, sealed_take_doomed
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
 from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
 
@@ -74,7 +74,7 @@ cdef void core_free(LogCore* core) noexcept nogil:
     table_free(&core.streams)
     state_free(core)
     if core.sealer != NULL:
-        sealed_close(&core.sealed)
+        sealed_bury(&core.sealed, sealed_take_doomed(&core.sealed), False)      # that is all of them
         waker_destroy(&core.sealer.bell)
         free(core.sealer)
     pthread_mutex_destroy(&core.streams_lock)
@@ -104,7 +104,7 @@ cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t
     return why
 
 
-cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nogil:
+cdef Status rewrite_stream(LogCore* core, Partition* partition) noexcept nogil:
     cdef Status why = UNKNOWN_TOPIC
     cdef const Entry* entry
     pthread_mutex_lock(&core.streams_lock)      # the entry stays where it is
@@ -112,6 +112,17 @@ cdef Status core_persist_start(LogCore* core, Partition* partition) noexcept nog
         entry = journal_at(partition.journal, partition.directory_position, NULL)
         why = core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
     pthread_mutex_unlock(&core.streams_lock)
+    return why
+
+
+cdef Status core_trim(LogCore* core, Partition* partition, uint64_t offset, bint* moved) noexcept nogil:
+    cdef Status why
+    moved[0] = partition_trim(partition, offset)
+    if not moved[0]:
+        return OK
+    why = rewrite_stream(core, partition)
+    if why == OK and not runs_drop_before(&partition.runs, load_acquire_u64(&partition.start)):
+        why = NO_MEMORY
     return why
 
 

@@ -136,7 +136,7 @@ cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t p
 # was trimmed.
 cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t position, bint lost) noexcept nogil
 
-# Records below `offset` are no more: moves `start` (at most to `end`), under runs_lock. True when it has moved.
+# Records below `offset` are no more: moves `start` (at most to `end`). True when it has moved; core_trim does the rest.
 cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil
 
 # Write the producers' state to the journal when what the journal says about them ends at or before `position`.

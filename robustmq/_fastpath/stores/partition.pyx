@@ -16,7 +16,7 @@ from robustmq._fastpath.stores.journal cimport (
     journal_is_memory,
 )
 from robustmq._fastpath.stores.runs cimport (
-    ReadSpan, Runs, run_next, runs_at, runs_cold, runs_drop_before, runs_end, runs_free, runs_seek, runs_seek_time,
+    ReadSpan, Runs, run_next, runs_at, runs_cold, runs_end, runs_free, runs_seek, runs_seek_time,
 )
 from robustmq._fastpath.stores.producers cimport (
     producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
@@ -308,8 +308,6 @@ cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil:
         partition.bytes -= journal_bytes_before(partition, offset)
         store_release_u64(&partition.start, offset)
     spin_unlock(&partition.lock)
-    if moved:
-        runs_drop_before(&partition.runs, offset)
     return moved
 
 

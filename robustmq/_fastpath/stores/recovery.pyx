@@ -12,7 +12,7 @@ from robustmq._fastpath.stores.journal cimport (
 )
 from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover, partition_trim
 from robustmq._fastpath.stores.producers cimport producers_load
-from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_end
+from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
 from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_destroy, segment_list, segment_open
 from robustmq._fastpath.stores.state cimport state_recover
@@ -67,8 +67,7 @@ cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexce
         partition.end = entry.base_offset
         if partition.bytes == 0 and partition.runs == NULL:
             partition.start = entry.base_offset
-    partition_trim(partition, entry.aux)
-    return True
+    return not partition_trim(partition, entry.aux) or runs_drop_before(&partition.runs, partition.start)
 
 
 cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:

@@ -4,10 +4,10 @@ from robustmq._fastpath.atomic cimport load_acquire_u64
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK
-from robustmq._fastpath.stores.core cimport core_find, core_persist_start, core_policy
+from robustmq._fastpath.stores.core cimport core_find, core_policy, core_trim
 from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
 from robustmq._fastpath.stores.journal cimport Journal, entry_length, entry_stride, journal_at
-from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy, partition_trim
+from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes
 from robustmq._fastpath.stores.sealer cimport sealer_ask
 from robustmq._fastpath.stores.segment cimport Segment, segment_of
@@ -69,19 +69,22 @@ cdef uint64_t surplus(Partition* partition, uint64_t most) noexcept nogil:
     return offset
 
 
-cdef bint retain(LogCore* core, Partition* partition, int64_t now_ms) noexcept nogil:
-    """True when something went. Inside a QSBR section."""
+cdef Status retain(LogCore* core, Partition* partition, int64_t now_ms, uint64_t* trimmed) noexcept nogil:
+    """What is too old, then what is too much. Inside a QSBR section."""
     cdef const Policy* policy = core_policy(core, partition)
-    cdef bint trimmed = False
+    cdef bint old = False
+    cdef bint much = False
+    cdef Status why = OK
     if not policy.cleanup & CLEANUP_DELETE:
-        return False
+        return OK
     pthread_mutex_lock(&core.runs_lock)
     if policy.retention_ms >= 0:
-        trimmed = partition_trim(partition, expired(partition, now_ms - policy.retention_ms))
-    if policy.retention_bytes >= 0 and partition_trim(partition, surplus(partition, <uint64_t>policy.retention_bytes)):
-        trimmed = True
+        why = core_trim(core, partition, expired(partition, now_ms - policy.retention_ms), &old)
+    if why == OK and policy.retention_bytes >= 0:
+        why = core_trim(core, partition, surplus(partition, <uint64_t>policy.retention_bytes), &much)
     pthread_mutex_unlock(&core.runs_lock)
-    return trimmed
+    trimmed[0] += 1 if old or much else 0
+    return why
 
 
 cdef bint wants_sealing(LogCore* core, Partition* partition, int64_t now_ms) noexcept nogil:
@@ -109,9 +112,7 @@ cdef Status retain_streams(LogCore* core, const uint64_t* streams, uint32_t coun
         qsbr_online(slot)
         partition = core_find(core, streams[i])
         if partition != NULL:
-            if retain(core, partition, now_ms):
-                trimmed[0] += 1
-                why = core_persist_start(core, partition)
+            why = retain(core, partition, now_ms, trimmed)
             seal[0] = seal[0] or wants_sealing(core, partition, now_ms)
         qsbr_offline(slot)
         if why != OK:
@@ -151,7 +152,8 @@ cdef Status log_retain(LogCore* core, int64_t now_ms, uint64_t* trimmed) noexcep
 
 cdef Status log_trim(LogCore* core, Partition* partition, uint64_t offset) noexcept nogil:
     cdef bint moved
+    cdef Status why
     pthread_mutex_lock(&core.runs_lock)
-    moved = partition_trim(partition, offset)
+    why = core_trim(core, partition, offset, &moved)
     pthread_mutex_unlock(&core.runs_lock)
-    return core_persist_start(core, partition) if moved else OK
+    return why

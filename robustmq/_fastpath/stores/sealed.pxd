@@ -128,8 +128,7 @@ cdef void sealed_foot(uint8_t* to, uint64_t id, uint64_t directory_at, const Sea
 cdef void sealed_path(SealedStore* store, uint64_t id, const char* suffix, char* path, size_t room) noexcept nogil
 cdef bint sealed_init(SealedStore* store, const char* directory, waker_t* bell) noexcept nogil
 
-# Unmap what is left, delete nothing. After the last reader, every partition and sealer_stop.
-cdef void sealed_close(SealedStore* store) noexcept nogil
-
-# Delete what is doomed; may block, outside QSBR sections.
-cdef void sealed_sweep(SealedStore* store) noexcept nogil
+# The files that nothing uses, and the end of them: unmapped, and with `forever` deleted from the disk. Burying may block, outside
+# QSBR sections.
+cdef SealedFile* sealed_take_doomed(SealedStore* store) noexcept nogil
+cdef void sealed_bury(SealedStore* store, SealedFile* doomed, bint forever) noexcept nogil

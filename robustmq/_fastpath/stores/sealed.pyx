@@ -358,7 +358,7 @@ cdef void sealed_drop(SealedFile* file) noexcept nogil:
     waker_ring(store.bell)
 
 
-cdef SealedFile* take_doomed(SealedStore* store) noexcept nogil:
+cdef SealedFile* sealed_take_doomed(SealedStore* store) noexcept nogil:
     cdef SealedFile* file
     spin_lock(&store.doomed_lock)
     file = store.doomed
@@ -367,28 +367,21 @@ cdef SealedFile* take_doomed(SealedStore* store) noexcept nogil:
     return file
 
 
-cdef void sealed_close(SealedStore* store) noexcept nogil:
-    cdef SealedFile* file = take_doomed(store)
-    cdef SealedFile* next
-    while file != NULL:
-        next = file.next
-        ref_release(&file.ref)
-        file = next
-
-
-cdef void sealed_sweep(SealedStore* store) noexcept nogil:
+cdef void delete_file(SealedStore* store, SealedFile* file) noexcept nogil:
     cdef char path[4200]
-    cdef SealedFile* file = take_doomed(store)
+    sealed_path(store, file.id, b".sealed", path, sizeof(path))
+    unlink(path)
+    store_relaxed_u64(&store.counters.deleted, store.counters.deleted + 1)
+
+
+cdef void sealed_bury(SealedStore* store, SealedFile* doomed, bint forever) noexcept nogil:
     cdef SealedFile* next
-    if file == NULL:
-        return
     qsbr_synchronize()
-    while file != NULL:
-        next = file.next
-        sealed_path(store, file.id, b".sealed", path, sizeof(path))
-        unlink(path)
+    while doomed != NULL:
+        next = doomed.next
+        if forever:
+            delete_file(store, doomed)
         fetch_add_u64(&store.counters.files, <uint64_t>-1)
-        fetch_add_u64(&store.counters.file_bytes, 0 - file.size)
-        store_relaxed_u64(&store.counters.deleted, store.counters.deleted + 1)
-        ref_release(&file.ref)
-        file = next
+        fetch_add_u64(&store.counters.file_bytes, 0 - doomed.size)
+        ref_release(&doomed.ref)
+        doomed = next

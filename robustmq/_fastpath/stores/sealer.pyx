@@ -21,7 +21,9 @@ from robustmq._fastpath.stores.keeper cimport (
 )
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.runs cimport runs_end
-from robustmq._fastpath.stores.sealed cimport SealedFile, record_span, sealed_drop, sealed_sweep
+from robustmq._fastpath.stores.sealed cimport (
+    SealedFile, SealedStore, record_span, sealed_bury, sealed_drop, sealed_take_doomed,
+)
 from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
 )
@@ -287,6 +289,14 @@ cdef void give_up(Sealer* sealer, Status why) noexcept nogil:
     waker_ring(&sealer.journal.keeper_waker)
 
 
+cdef void sweep(Sealer* sealer) noexcept nogil:
+    """Delete dead files, once the journal says durably why they are dead: an end offset must not go with them."""
+    cdef SealedStore* store = &(<LogCore*>sealer.core).sealed
+    cdef SealedFile* doomed = sealed_take_doomed(store)
+    if doomed != NULL:
+        sealed_bury(store, doomed, journal_commit(sealer.journal) == OK)
+
+
 cdef void* sealer_main(void* arg) noexcept nogil:
     cdef Sealer* sealer = <Sealer*>arg
     cdef int slot = qsbr_register()
@@ -301,7 +311,7 @@ cdef void* sealer_main(void* arg) noexcept nogil:
             why = seal_oldest(sealer, slot)
             if why != OK and why != SHUTTING_DOWN:
                 give_up(sealer, why)
-        sealed_sweep(&(<LogCore*>sealer.core).sealed)
+        sweep(sealer)
         segments_trim(&sealer.journal.segments)
         pthread_mutex_lock(&sealer.lock)
         pthread_cond_broadcast(&sealer.moved)           # who waits looks at the journal's health, too
@@ -332,7 +342,7 @@ cdef void sealer_stop(Sealer* sealer) noexcept nogil:
     waker_ring(&sealer.bell)
     waker_ring(&sealer.never)
     pthread_join(sealer.thread, NULL)
-    sealed_sweep(&(<LogCore*>sealer.core).sealed)
+    sweep(sealer)
     sealer.running = 0
     waker_destroy(&sealer.never)
     pthread_cond_destroy(&sealer.moved)
