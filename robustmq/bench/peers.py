@@ -153,10 +153,18 @@ def rabbitmq(directory: Path) -> Setup:
                       "mqtt.allow_anonymous = true\nlog.console.level = error\n")
     plugins = directory / "enabled_plugins"
     plugins.write_text("[rabbitmq_mqtt].")
-    return Setup([str(installed("rabbitmq-server"))], listeners, {
-        "RABBITMQ_CONFIG_FILE": str(config), "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+    # Erlang's name server as a child of ours: the one that Erlang starts itself stays behind as a daemon.
+    return Setup(["/bin/sh", "-c", 'epmd & exec "$0"', rabbitmq_program()], listeners, {
+        "RABBITMQ_CONFIG_FILE": str(config), "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins), "HOME": str(directory),
         "RABBITMQ_MNESIA_BASE": str(directory), "RABBITMQ_LOG_BASE": str(directory),
-        "RABBITMQ_NODENAME": f"bench-{os.getpid()}@localhost", "RABBITMQ_DIST_PORT": str(free_port())})
+        "RABBITMQ_NODENAME": f"bench-{os.getpid()}@localhost", "RABBITMQ_DIST_PORT": str(free_port()),
+        "ERL_EPMD_PORT": str(free_port())})
+
+
+def rabbitmq_program() -> str:
+    """Debian's own script beneath its wrapper, which changes to a user that may not read our directory."""
+    debian = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+    return debian if os.access(debian, os.X_OK) else str(installed("rabbitmq-server"))
 
 
 def kafka_jars(home: Path | None) -> Path | None:
