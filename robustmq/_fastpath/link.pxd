@@ -54,6 +54,8 @@ cdef struct Protocol:
     void (*on_drained)(Link* link, int64_t now_ns) noexcept nogil
     # The journal is durable up to `position` >= link.awaits_sync (which is 0 again before the call).
     void (*on_synced)(Link* link, uint64_t position, int64_t now_ns) noexcept nogil
+    # What the link waits for will never be durable: a sync failed, and none is tried again. NULL: the host closes the link.
+    void (*on_sync_failed)(Link* link, int64_t now_ns) noexcept nogil
     # The connection is gone or is about to be closed with `why`; a last frame (DISCONNECT) may be put into link.out.
     # After it the link is not used again. `why` is PEER_CLOSED for FIN or RST.
     void (*on_close)(Link* link, Status why, int64_t now_ns) noexcept nogil

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,7 @@ from robustmq.server.config.sections import Config
 from robustmq.server.errors import StartError
 from robustmq.server.groups.limits import GroupLimits
 from robustmq.server.groups.service import Groups
+from robustmq.server.health import READ_ONLY
 from robustmq.server.identity import ProducerIds, cluster_id
 from robustmq.server.meta.sqlite import SqliteStore
 from robustmq.server.meta.store import MetaError
@@ -48,6 +50,7 @@ from robustmq.server.topics import TopicAdmin
 FLUSH_S = 2.5           # of the five seconds that an orderly end may take
 META_FILE = "meta.sqlite"
 Bound = TypeVar("Bound")
+log = logging.getLogger(__name__)
 
 
 class Broker:
@@ -81,6 +84,7 @@ class Broker:
         self.log = Log(path, segment_bytes=storage.segment_bytes, journal_bytes=storage.journal_bytes,
                        memory_bytes=storage.memory_bytes, seal_bytes_per_s=storage.seal_bytes_per_s)
         self._ends.callback(self.log.close)
+        self.log.when_unwell(self._unwell)
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
         self._ends.push_async_callback(self.meta.close)
         self.topics = Topics(self.log, durability=storage.durability, max_topics=self.config.limits.max_topics,
@@ -89,6 +93,9 @@ class Broker:
                                        for rule in self.config.mapping])
         self.topic_admin = TopicAdmin(self.topics, self.log, self.meta, kafka_settings(self.config))
         await self.topic_admin.open()
+
+    def _unwell(self, health: str) -> None:
+        log.error(READ_ONLY[health], extra={"data_dir": self.config.storage.data_dir})
 
     def _make_protocols(self) -> None:
         config = self.config

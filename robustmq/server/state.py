@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
 
 
@@ -26,8 +27,11 @@ class StateLog:
         return [(key, value) for key, value in self._log.state_items(self._space) if key.startswith(prefix)]
 
     def state_put(self, key: bytes, value: bytes | None) -> int:
-        """Set or remove (None) a value; the position for `durable`."""
-        return int(self._log.state_put(self._space, key, value))
+        """Set or remove (None) a value; the position for `durable`. OSError when the log is read-only."""
+        try:
+            return int(self._log.state_put(self._space, key, value))
+        except LogError as error:
+            raise OSError(str(error)) from error
 
     async def durable(self, position: int) -> None:
         """Returns when `position` keeps the log's promise; OSError when it never will."""

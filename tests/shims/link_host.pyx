@@ -235,6 +235,14 @@ cdef class LinkHost:
             self.link.protocol.on_synced(&self.link, to, self.now_ns)
         return self.pump()
 
+    def sync_failed(self):
+        """What the link waits for will never be durable."""
+        if self.link.awaits_sync:
+            self.link.awaits_sync = 0
+            qsbr_online(self.slot)
+            self.link.protocol.on_sync_failed(&self.link, self.now_ns)
+        return self.pump()
+
     def close(self, int why):
         if self.status == OPEN and self.link.session != NULL:
             self.status = why

@@ -112,6 +112,10 @@ cdef class FakeLink:
         self.awaited = 0
         self.link.protocol.on_synced(&self.link, position, now)
 
+    def sync_failed(self, int64_t now=0):
+        self.awaited = 0
+        self.link.protocol.on_sync_failed(&self.link, now)
+
     def drained(self, int64_t now=0):
         self.link.protocol.on_drained(&self.link, now)
 

@@ -332,6 +332,22 @@ def test_a_failed_sync_is_final(tmp_path: Path) -> None:
     log.close()
 
 
+def test_after_a_failed_sync_the_disk_counts(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.create_stream("t", ID).append(batch([b"0"]))
+    log.sync()
+    store.fail(log)
+    log.close()
+    log = open_log(tmp_path)
+    assert log.recovered["notes"] == [
+        "a sync had failed in segment 0000000000000001: what was not acknowledged may be lost"]
+    assert len(numbers(log)) == 1
+    log.close()
+    log = open_log(tmp_path)
+    assert log.recovered["notes"] == []
+    log.close()
+
+
 FULL = """
     import resource, signal, sys
     from robustmq._fastpath.stores.log import Log

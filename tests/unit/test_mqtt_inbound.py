@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shims import store
 from tests.unit.mqtt_world import (
     MALFORMED,
     OK,
@@ -12,6 +13,7 @@ from tests.unit.mqtt_world import (
     REFUSE,
     REPLY,
     SECOND,
+    STORE_FAILED,
     TIMED_OUT,
     TOO_LARGE,
     World,
@@ -151,6 +153,25 @@ def test_disk_acknowledges_when_it_is_synced(tmp_path: Path) -> None:
     assert client.read() == [ack(4, 1), ack(5, 2), ack(4, 3)]
     assert world.counters()["awaiting_disk"] == 0
     assert client.link.awaited == 0
+
+
+def test_a_failed_sync_refuses_what_waits_for_the_disk(tmp_path: Path) -> None:
+    """Version 5 has a word for it; the packet identifier of a refused QoS 2 message is free again [MQTT-4.3.3-9]."""
+    world = World("disk", directory=tmp_path / "log")
+    new, old = world.connect(b"new", version=5), world.connect(b"old")
+    new.read(), old.read()
+    new.send(publish("a", b"1", 1, 1, properties=b"") + publish("b", b"2", 2, 2, properties=b""))
+    old.send(publish("a", b"3", 1, 1))
+    store.fail(world.log)
+    new.link.sync_failed()
+    old.link.sync_failed()
+    assert new.read() == [bytes.fromhex("4003000180"), bytes.fromhex("5003000280")]
+    assert old.read() == [] and old.link.closed == STORE_FAILED
+    new.send(publish("b", b"2", 2, 2, properties=b"") + publish("b", b"4", 0, properties=b""))
+    assert new.read() == [bytes.fromhex("5003000280")]
+    assert old.send(publish("a", b"5", 0)) == OK
+    assert old.send(publish("a", b"6", 1, 7)) == STORE_FAILED
+    assert world.counters()["dropped_unpublishable"] == 4
 
 
 def test_alias() -> None:

@@ -95,13 +95,14 @@ static inline int file_zero(int fd, uint8_t *mapping, uint64_t offset, uint64_t 
     return 0;
 }
 
-/* Fault pages in for writing, ahead of whoever appends. Best effort. */
-static inline void memory_prefault(uint8_t *p, uint64_t n) {
+/* Fault pages in for writing, ahead of whoever appends. Best effort; 0, or EFAULT: a store there would be a SIGBUS. */
+static inline int memory_prefault(uint8_t *p, uint64_t n) {
 #if defined(MADV_POPULATE_WRITE)
-    if (madvise(p, n, MADV_POPULATE_WRITE) == 0) return;
+    if (madvise(p, n, MADV_POPULATE_WRITE) != 0 && errno == EFAULT) return EFAULT;
 #endif
     (void)p;
     (void)n;
+    return 0;
 }
 
 /* Ask for huge pages: 512 faults and page-table entries become one. A hint. */

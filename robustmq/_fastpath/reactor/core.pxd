@@ -141,7 +141,7 @@ cdef struct Counters:
 
 # Where positions become durable: the journal, or nothing (then everything is durable at once).
 # `want` asks for everything before `position`, and for `mail` to `box` whenever `durable` has moved. A `durable` of
-# SYNC_FAILED says that nothing more ever will be: who waits is closed, as what it waits for must not be acknowledged.
+# SYNC_FAILED says that nothing more ever will be: who waits is told so, and must not acknowledge what it waits for.
 cdef enum:
     SYNC_FAILED = 1             # no journal position is as low
 

@@ -62,7 +62,11 @@ cdef void sync_pass(Reactor* reactor) noexcept nogil:
         position = connection.link.awaits_sync
         if durable == SYNC_FAILED:
             connection.link.awaits_sync = 0
-            connection_end(connection, Status.STORE_FAILED)
+            if connection.link.protocol.on_sync_failed == NULL:
+                connection_end(connection, Status.STORE_FAILED)
+            elif not connection.flags & WANTS_CLOSE:
+                connection.link.protocol.on_sync_failed(&connection.link, reactor.now_ns)
+                connection_touch(connection)
         elif position > durable:
             enlist(connection)
             furthest = position if position > furthest else furthest

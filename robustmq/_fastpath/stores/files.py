@@ -7,12 +7,16 @@
 """
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 SPAN_MAX = 1 << 20
+SEGMENT_HEADER = 64         # bytes; of segment.pxd, as UNSYNCED_AT
+UNSYNCED_AT = 36
 FORMAT = "robustmq journal 1"
 
 
@@ -32,12 +36,17 @@ class Directory:
             self._refuse_foreign()
             self.journal.mkdir(parents=True, exist_ok=True)
             self.sealed.mkdir(exist_ok=True)
+            sync_directory(self.path)           # else a power cut takes the directories with all that is in them
+            with suppress(PermissionError):     # of a parent that is not ours
+                sync_directory(self.path.parent)
             self._lock = self._take_lock()
         except OSError as error:
-            raise LogError(f"cannot use data directory {self.path}: {error.strerror}; "
-                           "choose a directory that the broker may write to") from error
+            raise self._unusable(error) from error
         try:
             self._read_format()
+        except OSError as error:
+            self.close()
+            raise self._unusable(error) from error
         except BaseException:
             self.close()
             raise
@@ -45,6 +54,25 @@ class Directory:
     def segments(self) -> list[str]:
         """Paths of the segment files, oldest first."""
         return sorted(str(path) for path in self.journal.glob("*.journal") if _is_sequence(path.stem))
+
+    def look_at_the_disk(self, notes: list[str]) -> None:
+        """After a failed sync the page cache holds, as if it were clean, what the disk never got. If the last broker
+        left such a cache (segment.pxd, unsynced), drop it, so that what is found is what the disk has.
+        """
+        unsynced = []
+        for path in self.segments():
+            with Path(path).open("rb") as file:
+                if file.read(SEGMENT_HEADER)[UNSYNCED_AT:UNSYNCED_AT + 4].strip(b"\0"):
+                    unsynced.append(path)
+        for path in self.segments() if unsynced else []:
+            with Path(path).open("rb") as file:
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for path in unsynced:
+            with Path(path).open("r+b", buffering=0) as file:
+                file.seek(UNSYNCED_AT)
+                file.write(bytes(4))            # synced with the segment, by recovery
+            notes.append(f"a sync had failed in segment {Path(path).stem}: what was not acknowledged may be lost")
 
     def sealed_files(self) -> list[str]:
         """Paths of the sealed files by id; what was being written when a broker was killed is deleted."""
@@ -65,6 +93,11 @@ class Directory:
     def close(self) -> None:
         """Let the next broker in."""
         self._lock.close()
+
+    def _unusable(self, error: OSError) -> LogError:
+        remedy = ("free space, then start again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else
+                  "choose a directory that the broker may write to")
+        return LogError(f"cannot use data directory {self.path}: {error.strerror}; {remedy}")
 
     def _refuse_foreign(self) -> None:
         if not self.path.is_dir():
@@ -97,10 +130,13 @@ class Directory:
             if self.segments():
                 raise LogError(f"{file} is missing although there are segments; "
                                "restore it from a backup, or empty the directory")
-            with file.open("w") as out:
+            beside = file.with_suffix(".writing")
+            with beside.open("w") as out:
                 out.write(f"{FORMAT}\nsegment_bytes {self.segment_bytes}\n")
                 out.flush()
-                os.fsync(out.fileno())      # before the first segment, so that none is ever found without it
+                os.fsync(out.fileno())
+            beside.rename(file)
+            sync_directory(self.journal)    # before the first segment, so that none is ever found without it
             return
         lines = file.read_text(errors="replace").splitlines()
         if not lines or lines[0] != FORMAT:
@@ -111,6 +147,15 @@ class Directory:
             self.segment_bytes = int(lines[1].removeprefix("segment_bytes "))
         except (IndexError, ValueError):
             raise LogError(f"{file} is damaged; restore its second line 'segment_bytes N' from a backup") from None
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in it survive a power cut. OSError."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def set_aside(path: Path, header_bytes: int) -> list[str]:

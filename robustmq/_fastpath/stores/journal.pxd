@@ -23,11 +23,11 @@ segment reference (or are inside a QSBR read section) while they look. Lock orde
 commit_lock, lock. An append waits for nothing but these locks, so that the keeper may take a partition's lock.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
+from robustmq._fastpath.atomic cimport load_acquire_u32, load_relaxed_u32, load_relaxed_u64, store_relaxed_u64
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
-from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.status cimport STORE_FAILED, Status
 from robustmq._fastpath.stores.segment cimport Segment, SegmentStore
 
 
@@ -149,6 +149,7 @@ cdef struct Journal:
     waker_t* behind                     # rung when there may be segments to retire, whose retirer is not the keeper
     pthread_t keeper
     pthread_t committer
+    Listener watcher                    # of the health; box NULL: nobody
     uint32_t listeners_lock
     uint32_t listener_count
     Listener listeners[SYNC_LISTENERS_MAX]
@@ -165,6 +166,12 @@ cdef struct Journal:
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
+# The same for who holds a spin lock: never a system call. NEED_MORE: the next segment is not prepared yet; let go of the
+# lock, journal_prepare, try again.
+cdef Status journal_try_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
+                               const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
+cdef Status journal_prepare(Journal* journal) noexcept nogil
+
 # The entry at `position`; NULL when its segment has been retired. Valid inside a QSBR read section, and beyond it for
 # who retains `*ref`, its segment's (`ref` NULL: not wanted).
 cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noexcept nogil
@@ -173,8 +180,17 @@ cdef uint64_t journal_tail(Journal* journal) noexcept nogil         # first posi
 cdef uint64_t journal_start(Journal* journal) noexcept nogil        # first position not yet retired
 cdef uint64_t journal_durable(Journal* journal) noexcept nogil      # all before it survives power loss
 cdef bint journal_is_memory(Journal* journal) noexcept nogil
-cdef Status journal_health(Journal* journal) noexcept nogil         # OK, or the sticky STORE_FULL / STORE_FAILED
+
+# OK or, sticky: STORE_FULL: no space for a further segment, nothing more is appended; what is there still becomes durable.
+# STORE_FAILED: a write or a sync failed; `durable` never moves again, and no sync is ever tried again, by no thread.
+cdef Status journal_health(Journal* journal) noexcept nogil
 cdef void journal_fail(Journal* journal, Status why) noexcept nogil
+
+cdef inline bint journal_may_sync(Journal* journal) noexcept nogil:
+    return load_acquire_u32(&journal.health) != <uint32_t>STORE_FAILED
+
+# Post `mail` to `box` when the health changes. One mail, set before any thread runs.
+cdef void journal_watch(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil
 
 # Appends outrun retirement (a disk that writes slower than clients do). Retirement needs every reader to pass a quiescent
 # state, so no append may wait for it: whoever makes load asks between two turns of its loop, and waits while it is

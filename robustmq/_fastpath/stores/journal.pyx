@@ -15,9 +15,9 @@ from robustmq._fastpath.platform cimport (
     pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
     pthread_mutex_lock, pthread_mutex_unlock, waker_destroy, waker_init, waker_ring,
 )
-from robustmq._fastpath.status cimport NO_MEMORY, OK, TOO_LARGE
-from robustmq._fastpath.stores.keeper cimport journal_roll, keeper_start, keeper_stop
-from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, segment_of, segments_close, segments_init
+from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FULL, TOO_LARGE
+from robustmq._fastpath.stores.keeper cimport journal_make_spare, journal_roll, keeper_start, keeper_stop
+from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, segment_mark_unsynced, segment_of, segments_close, segments_init
 
 
 cdef enum:
@@ -71,8 +71,22 @@ cdef Entry* take_space(Journal* journal, uint64_t length, uint64_t* position, ui
             return NULL
 
 
+cdef Status journal_prepare(Journal* journal) noexcept nogil:
+    return journal_make_spare(journal, journal.segments.size // 2)      # entries are smaller than the other half
+
+
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil:
+    cdef Status why = journal_try_append(journal, head, body, n, more, more_n, position)
+    while why == NEED_MORE:
+        why = journal_prepare(journal)
+        if why == OK:
+            why = journal_try_append(journal, head, body, n, more, more_n, position)
+    return why
+
+
+cdef Status journal_try_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
+                               const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil:
     cdef uint64_t length = sizeof(Entry) + n + more_n
     cdef uint64_t mark = 0
     cdef Status why = journal_health(journal)
@@ -139,10 +153,23 @@ cdef void journal_wait_room(Journal* journal) noexcept nogil:
 
 
 cdef void journal_fail(Journal* journal, Status why) noexcept nogil:
-    """Sticky: the first reason stays. Whoever waits is told, and finds the reason in journal_health."""
-    if cas_u32(&journal.health, OK, <uint32_t>why):
-        tell_listeners(journal)
-        waker_ring(&journal.keeper_waker)       # lets go of those in journal_wait_room
+    """Sticky, but for the worse. Whoever waits is told, and finds the reason in journal_health."""
+    cdef Segment* segment
+    if (not cas_u32(&journal.health, OK, <uint32_t>why)
+            and not (why == STORE_FAILED and cas_u32(&journal.health, STORE_FULL, STORE_FAILED))):
+        return
+    segment = segment_of(&journal.segments, journal_tail(journal) - 1 >> journal.segments.shift)
+    if why == STORE_FAILED and segment != NULL:
+        segment_mark_unsynced(segment)
+    tell_listeners(journal)
+    waker_ring(&journal.keeper_waker)           # lets go of those in journal_wait_room
+    if journal.watcher.box != NULL:
+        mailbox_post(journal.watcher.box, journal.watcher.mail)
+
+
+cdef void journal_watch(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:
+    journal.watcher.box = box
+    journal.watcher.mail = mail
 
 
 cdef void tell_listeners(Journal* journal) noexcept nogil:
@@ -184,7 +211,7 @@ cdef void journal_want_sync(Journal* journal, uint64_t position, Mailbox* box, M
     while wanted < position and not cas_u64(&journal.wanted, wanted, position):
         wanted = load_acquire_u64(&journal.wanted)
     # `wanted` above before the look at `durable` here: if the committer has passed, it may not have seen the listener.
-    if journal.memory or journal_durable(journal) >= position or journal_health(journal) != OK:
+    if journal.memory or journal_durable(journal) >= position or not journal_may_sync(journal):
         mailbox_post(box, mail)
     else:
         waker_ring(&journal.commit_waker)
@@ -223,7 +250,9 @@ cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil:
     journal.prefault_at = tail
     journal.forgotten = tail >> journal.segments.shift
     if not journal.memory and tail & (journal.segments.size - 1) == 0:
-        why = journal_roll(journal, tail)
+        why = journal_make_spare(journal, 0)
+        if why == OK:
+            why = journal_roll(journal, tail)
         if why != OK:
             return why
     return keeper_start(journal)

@@ -11,9 +11,13 @@ from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Journal
 
 
-# The segment at `tail` cannot take an entry: close it and open the next, which the keeper has prepared; if it has not, it
-# is made here. OK when the caller should try again. STORE_FULL without a sticky health: retirement is far behind.
+# The segment at `tail` cannot take an entry: close it and open the next, which the keeper has prepared. OK when the caller
+# should try again. NEED_MORE: it has not prepared it yet, journal_make_spare first (on a thread that may block).
 cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil
+
+# Prepare the segment that comes next, unless that has been done or the one at the tail is new and holds less than `filled`
+# bytes. STORE_FULL without a sticky health: retirement is far behind.
+cdef Status journal_make_spare(Journal* journal, uint64_t filled) noexcept nogil
 
 # Make everything that was complete at the time of the call durable. On any thread that may block.
 cdef Status journal_commit(Journal* journal) noexcept nogil

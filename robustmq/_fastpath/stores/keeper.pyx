@@ -11,10 +11,10 @@ from robustmq._fastpath.platform cimport (
     pthread_join, pthread_mutex_lock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
-from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
+from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
     MARK_PAD, MARK_RESERVED, Entry, count, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
-    journal_health, journal_start, journal_tail, tell_listeners,
+    journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners,
 )
 from robustmq._fastpath.stores.segment cimport (
     SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_unlist, segments_full, segments_trim,
@@ -60,9 +60,8 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
         pthread_mutex_unlock(&journal.roll_lock)
         return OK
     if journal.spare == NULL:
-        count(&journal.counters.roll_makes, 1)
-        why = make_spare(journal)
-    if why == OK:
+        why = NEED_MORE
+    else:
         next = journal.spare
         journal.spare = NULL
         segment_list(&journal.segments, next)
@@ -81,6 +80,17 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
     return why
 
 
+cdef Status journal_make_spare(Journal* journal, uint64_t filled) noexcept nogil:
+    cdef Status why = OK
+    cdef uint64_t mask = journal.segments.size - 1
+    pthread_mutex_lock(&journal.roll_lock)
+    if journal.spare == NULL and (journal_tail(journal) - 1 & mask) + 1 >= filled:
+        count(&journal.counters.roll_makes, 1)
+        why = make_spare(journal)
+    pthread_mutex_unlock(&journal.roll_lock)
+    return why
+
+
 cdef Status journal_close_segment(Journal* journal) noexcept nogil:
     cdef uint64_t tail = journal_tail(journal)
     cdef Status why = OK
@@ -88,6 +98,8 @@ cdef Status journal_close_segment(Journal* journal) noexcept nogil:
     while why == OK and tail & (journal.segments.size - 1) != SEGMENT_HEADER \
             and tail - 1 >> journal.segments.shift == sequence:
         why = journal_roll(journal, tail)
+        if why == NEED_MORE:
+            why = journal_make_spare(journal, 0)
         tail = journal_tail(journal)
     return why
 
@@ -152,7 +164,7 @@ cdef Status journal_commit(Journal* journal) noexcept nogil:
     if journal.memory:
         return OK
     pthread_mutex_lock(&journal.commit_lock)
-    if journal_health(journal) == OK and journal_tail(journal) > journal.durable:
+    if journal_may_sync(journal) and journal_tail(journal) > journal.durable:
         end = close_page(journal)
         began = clock_monotonic_ns()
         synced = sync_range(journal, journal.durable, end)
@@ -163,7 +175,7 @@ cdef Status journal_commit(Journal* journal) noexcept nogil:
             journal_fail(journal, STORE_FAILED)
     pthread_mutex_unlock(&journal.commit_lock)
     tell_listeners(journal)
-    return journal_health(journal)
+    return OK if journal_may_sync(journal) else STORE_FAILED
 
 
 cdef void count_sync(Journal* journal, int64_t ns) noexcept nogil:
@@ -181,7 +193,7 @@ cdef void* committer_main(void* arg) noexcept nogil:
     cdef Journal* journal = <Journal*>arg
     while True:
         waker_wait(&journal.commit_waker)
-        while load_acquire_u64(&journal.wanted) > journal_durable(journal) and journal_health(journal) == OK:
+        while load_acquire_u64(&journal.wanted) > journal_durable(journal) and journal_may_sync(journal):
             journal_commit(journal)
         if load_acquire_u32(&journal.stopping):
             return NULL
@@ -202,11 +214,15 @@ cdef void prefault(Journal* journal) noexcept nogil:
     until = min((offset + journal.window + PAGE - 1) & ~<uint64_t>(PAGE - 1), size)
     if until > segment.prefaulted:
         again = max(segment.prefaulted, offset & ~<uint64_t>(PAGE - 1))
-        memory_prefault(segment.base + again, until - again)
+        if memory_prefault(segment.base + again, until - again) != 0:
+            journal_fail(journal, STORE_FAILED)         # before an append stores there
+            return
         if segment.fresh and journal.counters.syncs != journal.syncs_seen:
             # The blocks of a new file are written once ahead of the tail: a commit into blocks that the file system knows
             # only as reserved waits for its journal, too (0.1 ms becomes several).
-            msync(segment.base + again, until - again, MS_SYNC)
+            if msync(segment.base + again, until - again, MS_SYNC) != 0:
+                journal_fail(journal, STORE_FAILED)     # the kernel tells an error once: the committer would not hear of it
+                return
             memory_prefault(segment.base + again, until - again)
             journal.syncs_seen = journal.counters.syncs
         segment.prefaulted = until
@@ -286,9 +302,12 @@ cdef void forget_old(Journal* journal) noexcept nogil:
 
 cdef void keep(Journal* journal) noexcept nogil:
     cdef uint64_t half = journal.segments.size // 2
-    prefault(journal)
+    if journal_health(journal) == OK:
+        prefault(journal)
     if journal_health(journal) != OK:
         relieve(journal)
+        if journal.behind != NULL:
+            waker_ring(journal.behind)          # who waits for the sealer is told, too
         return
     if journal.behind != NULL:
         waker_ring(journal.behind)

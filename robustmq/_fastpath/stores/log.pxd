@@ -21,12 +21,17 @@ cdef class Log:
     cdef uint64_t numbers
     cdef Mailbox box                # of the control plane's thread, for `durable` news
     cdef Mail mail
+    cdef Mail alarm
+    cdef object told                # when_unwell's callback, and what it was told last
+    cdef str healthy
     cdef readonly dict recovered    # what recovery found and dropped (recovery.pxd)
 
     cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL
     cdef new_sealer(self, uint64_t bytes_per_s)
     cdef open_wal(self)
     cdef settle(self)
+    cdef tell(self)
+    cdef listen_on(self, loop)
 
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil         # NULL with a memory-only log

@@ -16,7 +16,7 @@ from robustmq._fastpath.status cimport (
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_carry, core_find, core_free, core_new
 from robustmq._fastpath.stores.journal cimport (
     JournalCounters, entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
-    journal_start, journal_tail, journal_wait_room, journal_want_sync,
+    journal_may_sync, journal_start, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
@@ -104,12 +104,14 @@ cdef class Log:
         if self.core == NULL or mailbox_init(&self.box, NULL) != 0:
             raise LogError("out of memory or file descriptors while the log was opened; raise the limits (ulimit -n)")
         mail_init(&self.mail, no_news)
+        mail_init(&self.alarm, no_news)
         self.core.memory = self.new_journal(None, memory_segment, memory_bytes)
         if journal_begin(self.core.memory, 0) != OK:
             raise LogError("no thread could be started for the log; raise the limit on processes (ulimit -u)")
         if directory is not None:
             self.directory = Directory(directory, power_of_two(segment_bytes))
             self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes)
+            journal_watch(self.core.wal, &self.box, &self.alarm)
             self.new_sealer(seal_bytes_per_s)
             self.open_wal()
 
@@ -129,6 +131,7 @@ cdef class Log:
 
     cdef open_wal(self):
         cdef uint64_t tail
+        self.directory.look_at_the_disk(self.recovered.setdefault("notes", []))
         load_sealed(self.core, self.core.wal, self.directory.sealed_files(), self.recovered)
         tail = recover(self.core, self.core.wal, self.directory.segments(), self.recovered)
         cdef Status why
@@ -380,16 +383,26 @@ cdef class Log:
         if self.core.wal == NULL or journal_durable(self.core.wal) >= position:
             future.set_result(None)
             return future
-        if self.loop is not loop:
-            if self.loop is not None:
-                raise RuntimeError("one event loop waits for a log")
-            loop.add_reader(self.box.event_fd, self.on_news)
-            self.loop = loop
-            self.on_news()
+        self.listen_on(loop)
         self.numbers += 1
         heapq.heappush(self.waiting, (position, self.numbers, future))
         journal_want_sync(self.core.wal, position, &self.box, &self.mail)
         return future
+
+    def when_unwell(self, told):
+        """Call `told(health())` on the running loop each time the write-ahead log's health gets worse."""
+        self.told = told
+        self.healthy = "ok"
+        self.listen_on(asyncio.get_running_loop())
+
+    cdef listen_on(self, loop):
+        if self.loop is loop:
+            return
+        if self.loop is not None:
+            raise RuntimeError("one event loop waits for a log")
+        loop.add_reader(self.box.event_fd, self.on_news)
+        self.loop = loop
+        self.on_news()
 
     def on_news(self):
         """The doorbell rang: settle what is durable now."""
@@ -398,14 +411,16 @@ cdef class Log:
         mailbox_awake(&self.box, True)
         while True:
             mailbox_run(&self.box, 16, 0)
-            self.settle()
+            if self.core.wal != NULL:
+                self.settle()
+                self.tell()
             if mailbox_may_sleep(&self.box):
                 break
 
     cdef settle(self):
         cdef uint64_t durable = journal_durable(self.core.wal)
-        cdef Status health = journal_health(self.core.wal)
-        while self.waiting and (self.waiting[0][0] <= durable or health != OK):
+        cdef bint failed = not journal_may_sync(self.core.wal)
+        while self.waiting and (self.waiting[0][0] <= durable or failed):
             position, _, future = heapq.heappop(self.waiting)
             if future.done():
                 continue
@@ -413,9 +428,15 @@ cdef class Log:
                 future.set_result(None)
             else:
                 try:
-                    raise_status(health, "cannot make it durable")
+                    raise_status(STORE_FAILED, "cannot make it durable")
                 except LogError as error:
                     future.set_exception(error)
+
+    cdef tell(self):
+        cdef str health = self.health()
+        if self.told is not None and health != self.healthy:
+            self.healthy = health
+            self.told(health)
 
     # --- numbers ---
 

@@ -7,13 +7,15 @@ from robustmq._fastpath.batch cimport (
     batch_base_offset, batch_last_offset_delta, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.mailbox cimport mailbox_post
-from robustmq._fastpath.status cimport DUPLICATE, NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, UNKNOWN_TOPIC
+from robustmq._fastpath.status cimport (
+    DUPLICATE, NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, STORE_FAILED, UNKNOWN_TOPIC,
+)
 from robustmq._fastpath.stores.index cimport (
     IndexItem, index_drop_before, index_find_offset, index_find_time, index_free, index_push, index_reserve,
 )
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_length, entry_stride, journal_append, journal_at,
-    journal_is_memory,
+    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_length, entry_stride, journal_at, journal_durable,
+    journal_is_memory, journal_may_sync, journal_prepare, journal_try_append,
 )
 from robustmq._fastpath.stores.runs cimport (
     ReadSpan, Runs, run_next, runs_at, runs_cold, runs_end, runs_free, runs_seek, runs_seek_time,
@@ -90,6 +92,8 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
         if why == DUPLICATE:
             result.position = partition.last_position
             result.durable_at = durable_at(partition, partition.last_position)
+            if result.durable_at > journal_durable(partition.journal) and not journal_may_sync(partition.journal):
+                return STORE_FAILED         # stored, and never to be acknowledged
         if why != OK:
             return why
     if not reserve(partition, batch):
@@ -101,7 +105,7 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
     head.base_offset = partition.end
     head.origin = origin
     head.aux = 0
-    why = journal_append(partition.journal, &head, batch, n, NULL, 0, &result.position)
+    why = journal_try_append(partition.journal, &head, batch, n, NULL, 0, &result.position)
     if why != OK:
         return why
     note_batch(partition, batch, head.base_offset, result.position, sizeof(Entry) + n)
@@ -116,6 +120,12 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
     cdef Waiter* waiter
     spin_lock(&partition.lock)
     why = append_locked(partition, batch, n, flags, origin, result)
+    while why == NEED_MORE:                                 # a segment is made outside the lock
+        spin_unlock(&partition.lock)
+        why = journal_prepare(partition.journal)
+        spin_lock(&partition.lock)
+        if why == OK:
+            why = append_locked(partition, batch, n, flags, origin, result)
     if why == OK:
         waiter = partition.waiters
         while waiter != NULL:
@@ -311,12 +321,11 @@ cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil:
     return moved
 
 
-cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil:
+cdef Status save_producers_locked(Partition* partition, uint64_t position) noexcept nogil:
     cdef EntryHead head
     cdef Status why = OK
     cdef uint64_t n
     cdef uint8_t* body
-    spin_lock(&partition.lock)
     if partition.producers != NULL and partition.producers.saved_at <= position:
         n = producers_size(partition.producers)
         body = <uint8_t*>malloc(n if n else 1)
@@ -331,7 +340,19 @@ cdef Status partition_save_producers(Partition* partition, uint64_t position) no
             head.base_offset = partition.end
             head.origin = 0
             head.aux = 0
-            why = journal_append(partition.journal, &head, body, n, NULL, 0, &partition.producers.saved_at)
+            why = journal_try_append(partition.journal, &head, body, n, NULL, 0, &partition.producers.saved_at)
             free(body)
-    spin_unlock(&partition.lock)
+    return why
+
+
+cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil:
+    cdef Status why = NEED_MORE
+    while why == NEED_MORE:
+        spin_lock(&partition.lock)
+        why = save_producers_locked(partition, position)
+        spin_unlock(&partition.lock)
+        if why == NEED_MORE:
+            why = journal_prepare(partition.journal)
+            if why == OK:
+                why = NEED_MORE
     return why

@@ -1,5 +1,5 @@
 """Segments of a journal: see segment.pxd."""
-from libc.errno cimport EINVAL, ENOMEM
+from libc.errno cimport EINVAL, ENOMEM, errno
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
@@ -25,6 +25,7 @@ cdef struct SegmentHead:
 
 cdef const char* MAGIC = b"RMQJRNL1"
 cdef uint32_t CRC_AT = 32
+cdef uint32_t UNSYNCED_AT = 36
 
 
 cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most,
@@ -152,6 +153,7 @@ cdef bint segment_stamp(Segment* segment, uint64_t sequence) noexcept nogil:
 cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept nogil:
     cdef char path[4200]
     cdef char old[4200]
+    cdef int failed = 0
     cdef Segment* segment = pop_free(store, False)
     if store.memory:
         if segment == NULL:
@@ -168,17 +170,22 @@ cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept n
     else:
         segment_path(store, segment.sequence, old, sizeof(old))
         segment.fresh = 0
-        if rename(old, path) != 0:
-            segment_destroy(segment)
-            return NULL
-    if not segment_stamp(segment, sequence) or fsync(segment.fd) != 0 or directory_sync(store.directory) != 0:
+        failed = errno if rename(old, path) != 0 else 0
+    # The name first: no power cut may leave a header that contradicts its file's name.
+    if failed == 0:
+        failed = directory_sync(store.directory)
+    if failed == 0 and (not segment_stamp(segment, sequence) or fsync(segment.fd) != 0):
+        failed = errno
+    if failed:
         segment_destroy(segment)
+        set_errno(failed)
         return NULL
     return segment
 
 
 cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil:
     cdef int fd = open(path, O_RDWR | O_CLOEXEC, 0)
+    cdef int failed
     cdef Segment* segment
     cdef SegmentHead head
     if fd < 0:
@@ -186,6 +193,11 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
     if file_size(fd) != <int64_t>store.size:
         close(fd)
         set_errno(EINVAL)
+        return NULL
+    failed = file_preallocate(fd, store.size)       # a copy may have holes, and recovery stores into the mapping
+    if failed:
+        close(fd)
+        set_errno(failed)
         return NULL
     segment = segment_map(store, fd)
     if segment == NULL:
@@ -201,6 +213,12 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
     segment.opened_ms = clock_wall_ms()
     segment.ref.refs = 1
     return segment
+
+
+cdef void segment_mark_unsynced(Segment* segment) noexcept nogil:
+    cdef uint32_t unsynced = 1
+    if segment.fd >= 0:
+        memcpy(segment.base + UNSYNCED_AT, &unsynced, sizeof(unsynced))
 
 
 cdef void segment_list(SegmentStore* store, Segment* segment) noexcept nogil:

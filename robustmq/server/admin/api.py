@@ -27,6 +27,7 @@ from robustmq._fastpath.protocols.kafka.names import why_not_a_topic_name
 from robustmq._fastpath.protocols.kafka.needs import KafkaError
 from robustmq.server.admin.http import HttpError, Request, Response, as_json
 from robustmq.server.admin.metrics import Source, text
+from robustmq.server.health import READ_ONLY
 
 if TYPE_CHECKING:
     from robustmq.server.assembly import Broker
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 LIMIT = 1000                    # entries of a list that does not say how many
 STATUS = {ErrorCode.TOPIC_ALREADY_EXISTS: 409, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: 404,
           ErrorCode.KAFKA_STORAGE_ERROR: 503}
-READ_ONLY = {"full": "the log is read-only: the disk is full; free space, then restart the broker",
-             "failed": "the log is read-only: the disk reported a write error; restart the broker on a healthy disk"}
 Route = Callable[[Request], Awaitable[Response]]
 
 

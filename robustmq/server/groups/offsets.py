@@ -4,6 +4,7 @@
     value  offset i64, leader epoch i32, commit time ms i64 (big endian), then the client's metadata (UTF-8)
 """
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
 from typing import Protocol
@@ -21,7 +22,7 @@ class StateLog(Protocol):
     def state_items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]: ...
 
     def state_put(self, key: bytes, value: bytes | None) -> int:
-        """Journal position that must become durable for this put to be so."""
+        """Journal position that must become durable for this put to be so; OSError when the log takes nothing."""
 
     def durable(self, position: int) -> Awaitable[None]:
         """Returns when `position` keeps the promise of the log; raises OSError when it never will."""
@@ -48,10 +49,11 @@ class Offsets:
             self._set(*_decode_key(key), _decode_value(value))
 
     def commit(self, group: str, key: Key, committed: Committed) -> int:
-        """Remember; the journal position to wait for."""
-        self._set(group, key, committed)
+        """Remember; the journal position to wait for. OSError: not remembered."""
         value = _VALUE.pack(committed.offset, committed.leader_epoch, committed.committed_ms)
-        return self.log.state_put(_key(group, key), value + committed.metadata.encode())
+        position = self.log.state_put(_key(group, key), value + committed.metadata.encode())
+        self._set(group, key, committed)
+        return position
 
     def of(self, group: str) -> dict[Key, Committed]:
         """The offsets of a group; not to be changed."""
@@ -63,7 +65,8 @@ class Offsets:
         for key in [*keys]:
             del offsets[key]
             self.count -= 1
-            self.log.state_put(_key(group, key), None)
+            with suppress(OSError):     # read-only: a restart brings it back, and what is over is found over again
+                self.log.state_put(_key(group, key), None)
         if not offsets:
             self.groups.pop(group, None)
 

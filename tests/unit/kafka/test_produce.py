@@ -152,6 +152,22 @@ def test_the_answer_waits_for_the_disk_while_requests_go_on(rig: Rig) -> None:
     assert host.awaits_sync == 0
 
 
+@pytest.mark.parametrize("version", range(3, 14))
+def test_a_failed_sync_takes_back_what_waits_for_the_disk(rig: Rig, version: int) -> None:
+    rig.topic("safe", partitions=3, durability="disk")
+    host = rig.host()
+    host.feed(rig.produce(version, {"safe": {0: batch(), 1: None, 2: batch(b"x")}, "orders": {0: None}}, correlation=1) +
+              rig.produce(version, {"orders": {0: batch()}}, correlation=2))
+    first, second = (produced(version, payload) for payload in frames(host.sync_failed()))
+    assert (first[0], second[0]) == (1, 2)
+    safe, orders = (topic.partition_responses for topic in first[1].responses)
+    assert [part.error_code for part in safe] == [E.KAFKA_STORAGE_ERROR, E.INVALID_RECORD, E.KAFKA_STORAGE_ERROR]
+    assert [(part.base_offset, part.log_start_offset) for part in safe] == [(-1, -1)] * 3
+    assert orders[0].error_code == E.INVALID_RECORD
+    assert second[1].responses[0].partition_responses[0].error_code == E.NONE
+    assert host.awaits_sync == 0 and host.status == 0
+
+
 def test_another_api_waits_for_its_turn(rig: Rig) -> None:
     rig.topic("safe", durability="disk")
     host = rig.host()

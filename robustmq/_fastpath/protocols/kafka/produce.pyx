@@ -307,7 +307,7 @@ cdef Status produce(Session* session, const Request* request, const uint8_t* fra
             write_u8(&w, 0)
         n = <uint64_t>(w.p - lane.scratch)
         store_be32(lane.scratch, <uint32_t>(n - 4))
-        status = pending_send(session, durable_at, lane.scratch, n) if writer_ok(&w) else Status.INTERNAL
+        status = pending_send(session, request.version, durable_at, lane.scratch, n) if writer_ok(&w) else Status.INTERNAL
     if lane.scratch_cap > SCRATCH_KEPT:
         free(lane.scratch)
         lane.scratch = NULL

@@ -8,7 +8,7 @@ from robustmq._fastpath.link cimport Link, Protocol
 from robustmq._fastpath.mailbox cimport Mail, mail_init
 from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
 from robustmq._fastpath.protocols.kafka.fetch cimport fetch, fetch_answer, fetch_drop, fetch_ready
-from robustmq._fastpath.protocols.kafka.pending cimport pending_clear, pending_full, pending_synced
+from robustmq._fastpath.protocols.kafka.pending cimport pending_clear, pending_full, pending_sync_failed, pending_synced
 from robustmq._fastpath.protocols.kafka.plan cimport plan_free
 from robustmq._fastpath.protocols.kafka.produce cimport produce
 from robustmq._fastpath.protocols.kafka.state cimport (
@@ -160,7 +160,16 @@ cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
 
 cdef void on_synced(Link* link, uint64_t position, int64_t now_ns) noexcept nogil:
     cdef Session* session = <Session*>link.session
-    cdef Status status = pending_synced(session, position)
+    go_on(session, pending_synced(session, position))
+
+
+cdef void on_sync_failed(Link* link, int64_t now_ns) noexcept nogil:
+    cdef Session* session = <Session*>link.session
+    go_on(session, pending_sync_failed(session))
+
+
+cdef void go_on(Session* session, Status status) noexcept nogil:
+    cdef Link* link = session.link
     if status != Status.OK:
         link.host.close(link, status)
     elif session.wait == Wait.WAIT_SYNC and session.pending_first == NULL:
@@ -194,4 +203,5 @@ cdef void session_table(Protocol* table) noexcept nogil:
     table.on_timer = on_timer
     table.on_drained = on_drained
     table.on_synced = on_synced
+    table.on_sync_failed = on_sync_failed
     table.on_close = on_close

@@ -77,6 +77,7 @@ cdef struct Pending:
     Pending* next
     uint64_t position               # journal_durable() must reach it; 0: it only waits for its turn
     uint64_t n
+    int16_t version                 # of the Produce
     # bytes follow
 
 

@@ -28,6 +28,9 @@ cdef Status inbound_released(Session* session, uint16_t packet_id) noexcept nogi
 # The journal is durable up to `position`: write the acknowledgements that waited for it.
 cdef void inbound_synced(Session* session, uint64_t position) noexcept nogil
 
+# A sync failed: what waits for the disk is refused; 3.x has no word for that, its connection is closed.
+cdef void inbound_sync_failed(Session* session) noexcept nogil
+
 # A PUBLISH of version 5 without a session (a will, an administrator's): append and notify. The thread is inside a QSBR
 # read section; `origin` as in Entry.
 cdef Status inbound_publish_frame(Core* core, const uint8_t* frame, uint64_t n, const uint8_t* client_id,

@@ -438,6 +438,27 @@ cdef void inbound_synced(Session* session, uint64_t position) noexcept nogil:
     await_disk(session)
 
 
+cdef void inbound_sync_failed(Session* session) noexcept nogil:
+    cdef PendingAck* pending
+    cdef uint8_t refusal = ack_reason_of(Status.STORE_FAILED)
+    cdef uint8_t reason
+    if session.version != Version.V5:
+        session.link.host.close(session.link, Status.STORE_FAILED)
+        return
+    while acks_count(&session.acks):
+        pending = acks_at(&session.acks, 0)
+        reason = pending.reason
+        if reason == 0 and pending.durable_at:
+            reason = refusal
+            if pending.packet == PacketType.PUBREC:
+                ids_remove(&session.received, pending.packet_id)        # free again [MQTT-4.3.3-9]
+        if put_reply(session, pending.packet, pending.packet_id, reason) != Status.OK:
+            session.link.host.close(session.link, Status.NO_MEMORY)
+            return
+        session.acks.head += 1
+        session.counters.awaiting_disk -= 1
+
+
 cdef Status inbound_released(Session* session, uint16_t packet_id) noexcept nogil:
     if ids_remove(&session.received, packet_id):
         session.unacked_in -= 1

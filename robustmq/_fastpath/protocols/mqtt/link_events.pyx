@@ -8,7 +8,7 @@ from robustmq._fastpath.block cimport Block, ref_retain
 from robustmq._fastpath.link cimport Link, Protocol
 from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
 from robustmq._fastpath.protocols.mqtt.inbound cimport (
-    collector_of, inbound_flush, inbound_publish, inbound_released, inbound_synced,
+    collector_of, inbound_flush, inbound_publish, inbound_released, inbound_sync_failed, inbound_synced,
 )
 from robustmq._fastpath.protocols.mqtt.outbound cimport deliver
 from robustmq._fastpath.protocols.mqtt.session cimport (
@@ -244,6 +244,11 @@ cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
     link.host.touch(link)
 
 
+cdef void on_sync_failed(Link* link, int64_t now_ns) noexcept nogil:
+    if link.session != NULL:
+        inbound_sync_failed(<Session*>link.session)
+
+
 cdef void on_synced(Link* link, uint64_t position, int64_t now_ns) noexcept nogil:
     if link.session != NULL:
         inbound_synced(<Session*>link.session, position)
@@ -270,4 +275,5 @@ cdef void events_install(Core* core) noexcept nogil:
     core.table.on_timer = on_timer
     core.table.on_drained = on_drained
     core.table.on_synced = on_synced
+    core.table.on_sync_failed = on_sync_failed
     core.table.on_close = on_close

@@ -366,11 +366,10 @@ cdef uint8_t reason_of(Status status) noexcept nogil:
         return Reason.ADMINISTRATIVE
     if status == Status.NO_MEMORY:
         return Reason.SERVER_BUSY
-    if status == Status.STORE_FAILED or status == Status.READ_ONLY or status == Status.INTERNAL \
-            or status == Status.INVALID_RECORD or status == Status.CORRUPT or status == Status.OUT_OF_ORDER \
+    if status == Status.INTERNAL or status == Status.INVALID_RECORD or status == Status.CORRUPT or status == Status.OUT_OF_ORDER \
             or status == Status.STALE_EPOCH:
         return Reason.IMPLEMENTATION
-    return Reason.UNSPECIFIED           # NEED_MORE, PARKED, PEER_CLOSED: never sent
+    return Reason.UNSPECIFIED           # STORE_FAILED, READ_ONLY; NEED_MORE, PARKED, PEER_CLOSED: never sent
 
 
 cdef uint8_t ack_reason_of(Status status) noexcept nogil:
