@@ -64,7 +64,6 @@ cdef struct SealedFile:
     uint32_t live                       # rows that a partition uses; atomic
     uint32_t rebuilt                    # 1: rows are on the heap
     uint32_t failed                     # 1: the disk cannot give some of it; release
-    int fd
 
 
 cdef struct SealedCounters:             # each has one writer at a time

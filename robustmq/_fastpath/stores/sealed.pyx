@@ -281,7 +281,6 @@ cdef void file_freed(Ref* ref) noexcept nogil:
     if file.rebuilt:
         free(file.rows)
     munmap(file.base, file.size)
-    close(file.fd)
     free(file)
 
 
@@ -299,7 +298,6 @@ cdef SealedFile* map_file(SealedStore* store, int fd, uint64_t size) noexcept no
     file.store = store
     file.base = <uint8_t*>base
     file.size = size
-    file.fd = fd
     return file
 
 
@@ -317,8 +315,8 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
         set_errno(EINVAL)
         return NULL
     file = map_file(store, fd, <uint64_t>size)
+    close(fd)                                               # the mapping lives on
     if file == NULL:
-        close(fd)
         return NULL
     madvise(file.base, file.size, MADV_RANDOM)              # no read-ahead around a header and a directory
     head = <const Head*>file.base

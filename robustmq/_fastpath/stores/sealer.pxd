@@ -4,7 +4,7 @@ A segment is sealed once `lag` younger ones are complete: its batches are copied
 those are durable their runs are published; then whatever else must outlive the segment is carried forward and the segment is
 recycled. A crash in between leaves files that cover batches which are also in the journal: recovery skips those.
 
-Streams with OWN_FILE bytes in a segment get a file of their own, the others share one. Writing gives way (`bytes_per_s`)
+Streams with an eighth of a segment or more get a file of their own, the others share one. Writing gives way (`bytes_per_s`)
 unless the journal has used half of its bound. What fails here is the disk: the journal turns read-only.
 
 Concurrency: `asked`, `sealed`, `stopping` under `lock`; counters have the sealer as their one writer.

@@ -31,7 +31,7 @@ from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_
 
 
 cdef enum:
-    OWN_FILE = 4 << 20
+    OWN_SHARE = 8                       # a stream with this fraction of a segment gets a file of its own
 
 
 cdef struct Item:                       # a batch to seal
@@ -191,7 +191,7 @@ cdef Status write_stream(Work* work, uint64_t first, uint64_t end) noexcept nogi
         limit = <uint64_t>core_policy(work.core, partition).segment_bytes
         own = core_policy(work.core, partition).remote != 0
     qsbr_offline(work.slot)
-    own = own or bytes >= OWN_FILE
+    own = own or bytes * OWN_SHARE >= work.segment.store.size
     if not own and not work.packing:
         why = open_writer(work, &work.packed)
         work.packing = True
