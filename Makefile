@@ -14,7 +14,7 @@ SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     $(wildcard tests/unit/stores tests/unit/test_journal*.py tests/unit/test_partition*.py tests/unit/test_log*.py)
 
-.PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka messages kafka-jars wheel clean
+.PHONY: help run test build lint bench asan tsan crash fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,9 @@ messages: $(VENV)/.ready    ## Kafka's codecs, from their schema
 
 kafka-jars:      ## Apache Kafka's broker from Maven Central, for `robustmq-bench compare --kafka-home build/kafka`
 	@mvn -q -f benchmarks/kafka-pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/kafka && ls build/kafka | wc -l
+
+hadoop-jars:     ## Apache Hadoop's small cluster from Maven Central, for the tests of HDFS
+	@mvn -q -f tests/contract/hadoop-pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/hadoop && ls build/hadoop | wc -l
 
 wheel: $(VENV)/.ready       ## dist/*.whl
 	@$(PY) -m pip wheel -q --no-deps -w dist . && ls dist

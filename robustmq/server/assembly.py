@@ -45,6 +45,7 @@ from robustmq.server.meta.store import MetaError
 from robustmq.server.retention import Retention
 from robustmq.server.seam import Seam
 from robustmq.server.state import Space, StateLog
+from robustmq.server.tiering.start import open_store
 from robustmq.server.topics import TopicAdmin
 
 FLUSH_S = 2.5           # of the five seconds that an orderly end may take
@@ -93,6 +94,7 @@ class Broker:
                                        for rule in self.config.mapping])
         self.topic_admin = TopicAdmin(self.topics, self.log, self.meta, kafka_settings(self.config))
         await self.topic_admin.open()
+        self.blob = await open_store(self.config.tier)
 
     def _unwell(self, health: str) -> None:
         log.error(READ_ONLY[health], extra={"data_dir": self.config.storage.data_dir})

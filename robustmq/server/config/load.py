@@ -121,6 +121,8 @@ def check_whole(config: Config) -> None:
     if storage.store == "memory" and storage.durability != "memory":
         raise ConfigError(f'storage.durability = "{storage.durability}" needs storage.store = "wal"; '
                           'a memory store keeps only storage.durability = "memory"')
+    if storage.store == "memory" and config.tier.url:
+        raise ConfigError(f'tier.url = "{config.tier.url}" needs storage.store = "wal": memory has nothing to tier')
     for name, size in (("kafka.message_max_bytes", config.kafka.message_max_bytes),
                        ("mqtt.max_packet_size", config.mqtt.max_packet_size)):
         if size > storage.segment_bytes // 4:

@@ -149,6 +149,16 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Tier:
+    """A blob store beside the local disk."""
+
+    url: str = key("", Text('"file:///path", "s3://bucket/prefix?endpoint=…", "webhdfs://host:9870/path" or "" for off',
+                            r"[^\x00-\x20]*"),
+                   "The store. Credentials come from the environment, as its own tools take them. Empty: none.")
+    timeout_ms: int = key(30_000, Duration(100, 600_000, "ms"), "How long the store may take to answer, or for 8 MiB.")
+
+
+@dataclass(frozen=True)
 class Limits:
     """Bounds that protect the broker."""
 
@@ -193,6 +203,7 @@ class Config:
     mqtt: Mqtt = Mqtt()
     kafka: Kafka = Kafka()
     storage: Storage = Storage()
+    tier: Tier = Tier()
     limits: Limits = Limits()
     http: Http = Http()
     log: Log = Log()

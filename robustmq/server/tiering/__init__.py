@@ -1,0 +1,1 @@
+"""Tiering: where sealed files go beside the local disk (docs/operations/tiering.md)."""

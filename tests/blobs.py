@@ -1,0 +1,89 @@
+"""Blob stores to test with: a directory, S3 as moto plays it, and HDFS of Hadoop's small cluster."""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+JARS = ROOT / "build" / "hadoop"
+BUCKET = "segments"
+HDFS_START_S = 60
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """The endpoint of moto's S3, which answers one request after the other: its check of a condition is not atomic."""
+    import logging
+
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
+    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    make_bucket(server.port)
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def make_bucket(port: int) -> None:
+    import http.client
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("PUT", f"/{BUCKET}")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def hdfs_cluster(directory: Path) -> Iterator[str]:
+    """A NameNode and a DataNode; host:port of WebHDFS. Skips without Java or the jars."""
+    if shutil.which("java") is None:
+        pytest.skip("java is not installed: no HDFS to test with")
+    if not list(JARS.glob("hadoop-client-minicluster-*.jar")):
+        pytest.skip("Hadoop's jars are missing: make hadoop-jars")
+    port = free_port()
+    command = ["java", "-Xmx384m", "-cp", f"{JARS}/*", "org.apache.hadoop.mapreduce.MiniHadoopClusterManager", "-nomr",
+               "-format", "-nnhttpport", str(port), "-writeDetails", "details.json"]
+    with (directory / "hadoop.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log,
+                                   env={**os.environ, "HADOOP_USER_NAME": "test"})
+    try:
+        wait_for(directory / "details.json", process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(details: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the cluster has written what it is."""
+    import time
+    limit = time.monotonic() + HDFS_START_S
+    while not (details.exists() and re.search(r"namenode_port", details.read_text())):
+        assert process.poll() is None and time.monotonic() < limit, (details.parent / "hadoop.log").read_text()[-2000:]
+        time.sleep(0.1)
+
+
+def fresh(kind: str, place: str) -> str:
+    """The URL of an empty store of a kind that runs at `place`."""
+    name = uuid.uuid4().hex
+    return {"file": f"file://{place}/{name}", "s3": f"s3://{BUCKET}/a/{name}?endpoint={place}",
+            "hdfs": f"webhdfs://{place}/a/{name}?user=test"}[kind]
