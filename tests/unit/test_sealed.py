@@ -46,6 +46,15 @@ def test_sealed_batches_are_read_as_they_were(tmp_path: Path) -> None:
     log.close()
 
 
+def test_sealing_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        log = open_log(tmp_path)
+        log.seal()
+        log.seal()
+        log.close()
+    assert sealed_files(tmp_path) == []
+
+
 def test_reads_go_on_from_sealed_files_into_the_journal(tmp_path: Path) -> None:
     log = filled(tmp_path)
     log.seal()

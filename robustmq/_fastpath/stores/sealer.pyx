@@ -248,6 +248,14 @@ cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept no
     return why
 
 
+cdef void tell(Sealer* sealer) noexcept nogil:
+    """Who waits in sealer_seal_all looks again, also at the journal's health."""
+    pthread_mutex_lock(&sealer.lock)
+    sealer.sealed = journal_start(sealer.journal) >> sealer.journal.segments.shift
+    pthread_cond_broadcast(&sealer.moved)
+    pthread_mutex_unlock(&sealer.lock)
+
+
 cdef Status seal_oldest(Sealer* sealer, int slot) noexcept nogil:
     cdef Journal* journal = sealer.journal
     cdef uint64_t sequence = journal_start(journal) >> journal.segments.shift
@@ -259,10 +267,7 @@ cdef Status seal_oldest(Sealer* sealer, int slot) noexcept nogil:
         why = seal_segment(sealer, segment, slot)
     if why == OK and not journal_retire_oldest(journal):
         why = journal_health(journal)
-    pthread_mutex_lock(&sealer.lock)
-    sealer.sealed = journal_start(journal) >> journal.segments.shift
-    pthread_cond_broadcast(&sealer.moved)
-    pthread_mutex_unlock(&sealer.lock)
+    tell(sealer)
     return why
 
 
@@ -313,9 +318,7 @@ cdef void* sealer_main(void* arg) noexcept nogil:
                 give_up(sealer, why)
         sweep(sealer)
         segments_trim(&sealer.journal.segments)
-        pthread_mutex_lock(&sealer.lock)
-        pthread_cond_broadcast(&sealer.moved)           # who waits looks at the journal's health, too
-        pthread_mutex_unlock(&sealer.lock)
+        tell(sealer)
         waker_wait(&sealer.bell)
     qsbr_online(slot)
     qsbr_unregister(slot)
