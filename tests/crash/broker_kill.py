@@ -1,124 +1,149 @@
 """SIGKILL in the middle of QoS 1 and acks=all load, again and again on one data directory.
 
-    python -m tests.crash.broker_kill --rounds 50
+    python -m tests.crash.broker_kill --rounds 500
 
-Each round: start the broker, load it from two MQTT and two idempotent Kafka producers that live through all rounds,
-kill it after a random while. Every --check-every rounds, and at the end, the whole history is read and checked: nothing
-acknowledged is missing, offsets have no gaps, an idempotent producer's records are there exactly once, in order. Exit
-status 1 and a line per finding otherwise.
+Each round: start the broker, load it from MQTT and idempotent Kafka publishers that live through all rounds, commit
+offsets, set retained messages, kill it after a random while; every third round also in the middle of its next start.
+Journal segments are small, so that sealing, recycling and the throttling of producers go on all the time.
+
+Every --check-every rounds what is new is read and checked, at the end the whole history: nothing acknowledged is missing,
+offsets have no gaps, an idempotent producer's records are there exactly once, in order; committed offsets and retained
+messages are the last acknowledged ones. Exit status 1 and a line per finding otherwise; the data directory is kept then.
 """
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
+from pathlib import Path
 
-from tests.crash import history, kafka_publisher, mqtt_publisher
+from tests.crash.broker import Broker
+from tests.crash.history import History
+from tests.crash.kafka_committer import Committer
+from tests.crash.kafka_publisher import Publisher as KafkaPublisher
+from tests.crash.librdkafka_publisher import Publisher as LibrdkafkaPublisher
+from tests.crash.mqtt_publisher import Publisher as MqttPublisher
+from tests.crash.mqtt_publisher import retained_sequences
 
-ALLOWANCE = 10_000              # messages of one publisher in one round: enough to be killed in the middle
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Broker:
-    """robustmq-server as a child on fixed ports, so that clients find it again."""
-
-    def __init__(self, data_dir: str, durability: str) -> None:
-        self.mqtt, self.kafka = free_port(), free_port()
-        self.command = [
-            sys.executable, "-m", "robustmq.server", "--data-dir", data_dir,
-            "--set", f"mqtt.listen=127.0.0.1:{self.mqtt}", "--set", f"kafka.listen=127.0.0.1:{self.kafka}",
-            "--set", "mqtt.ws_listen=", "--set", "http.listen=", "--set", f"storage.durability={durability}",
-            "--set", "storage.segment_bytes=16MiB", "--set", "log.level=error",
-        ]
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> float:
-        """Start and wait for the ready line; returns the seconds that took."""
-        begin = time.monotonic()
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line.startswith("robustmq ready"):
-            raise AssertionError(f"the broker did not start: {line!r}, exit {self.process.wait()}")
-        return time.monotonic() - begin
-
-    def stop(self, how: signal.Signals) -> int:
-        assert self.process is not None and self.process.stdout is not None
-        self.process.send_signal(how)
-        self.process.stdout.close()
-        return self.process.wait(30)
+ALLOWANCE = 3_000               # messages of one publisher in one round: enough to be killed in the middle
+RETAINED = 5                    # retained messages that change all the time
+SMALL = {"storage.segment_bytes": "1MiB", "storage.journal_bytes": "8MiB", "storage.seal_bytes_per_s": "8MiB",
+         "kafka.message_max_bytes": "256KiB", "mqtt.max_packet_size": "128KiB"}
 
 
-Publishers = list[mqtt_publisher.Publisher | kafka_publisher.Publisher]
+class Load:
+    """All clients, and what has been read of their topics."""
+
+    def __init__(self, mqtt_port: int, kafka_port: int) -> None:
+        self.mqtt = [MqttPublisher(f"m{i}", f"crash/mqtt/{i}", mqtt_port) for i in range(2)]
+        self.kafka = [KafkaPublisher(f"k{i}", f"crash.kafka.{i}", kafka_port) for i in range(2)]
+        self.librdkafka = LibrdkafkaPublisher("l", "crash.librdkafka", kafka_port)
+        self.retained = MqttPublisher("r", "crash/retained", mqtt_port, RETAINED)
+        self.committer = Committer(self.kafka[0].topic, kafka_port)
+        self.publishers = [*self.mqtt, *self.kafka, self.librdkafka]
+        self.threads = [*self.publishers, self.retained, self.committer]
+        self.read = {publisher.name: history_of(publisher) for publisher in self.publishers}
+        for thread in self.threads:
+            thread.start()
+
+    def begin_round(self) -> None:
+        """The broker accepts clients."""
+        for publisher in [*self.publishers, self.retained]:
+            publisher.allowance = ALLOWANCE
+        self.resume()
+
+    def resume(self) -> None:
+        for thread in [*self.mqtt, *self.kafka, self.retained, self.committer]:
+            thread.broker_up.set()
+
+    def finish(self) -> list[str]:
+        """End the load; a broker accepts clients."""
+        for thread in self.threads:
+            thread.stopping.set()
+        self.resume()
+        for thread in self.threads:
+            thread.join(90)
+        return [f"{thread.name} did not get its last acknowledgements" for thread in self.threads if thread.is_alive()]
+
+    @property
+    def acked(self) -> int:
+        """Acknowledged messages so far."""
+        return sum(len(publisher.acked) for publisher in self.publishers)
+
+    def findings(self, broker: Broker, whole: bool) -> list[str]:
+        """What is wrong with the histories, `whole` or what is new of them, through a broker that no client knows."""
+        found: list[str] = []
+        for publisher in self.publishers:
+            acked = set(publisher.acked)
+            if acked:
+                history = history_of(publisher) if whole else self.read[publisher.name]
+                history.read_on(broker.kafka)
+                found += history.findings[:5] + history.missing(acked)
+            found += [f"{publisher.topic}: {error}" for error in publisher.failed[:3]]
+        return found + self.committer.findings(broker.kafka) + self.retained_findings(broker.mqtt)
+
+    def retained_findings(self, port: int) -> list[str]:
+        """Each topic's retained message must be its last acknowledged one, or one that was sent later."""
+        last = {sequence % RETAINED: sequence for sequence in sorted(self.retained.acked)}
+        if len(last) < RETAINED:
+            return self.retained.failed
+        found = retained_sequences(port, self.retained.topic, RETAINED)
+        return self.retained.failed + [f"retained message {number}: {found[number]}, acknowledged was {sequence}"
+                                       for number, sequence in last.items() if found[number] < sequence]
 
 
-def findings_of(data_dir: str, durability: str, publishers: Publishers) -> list[str]:
-    """Read and check the history of every publisher's topic, through a broker on ports that no publisher knows."""
-    found: list[str] = []
-    broker = Broker(data_dir, durability)
+def history_of(publisher: MqttPublisher | KafkaPublisher | LibrdkafkaPublisher) -> History:
+    return History(publisher.topic.replace("/", "."), exactly_once=not isinstance(publisher, MqttPublisher))
+
+
+def checked(data_dir: Path, settings: dict[str, str], load: Load, *, whole: bool) -> list[str]:
+    """Findings of a broker on ports that no publisher knows, and what it said about its start."""
+    broker = Broker(data_dir, settings)
     broker.start()
-    for publisher in publishers:
-        kafka = isinstance(publisher, kafka_publisher.Publisher)
-        acked = set(publisher.acked)
-        if acked:
-            stored = history.read_all(broker.kafka, publisher.topic.replace("/", "."))
-            found += history.check(publisher.topic, stored, acked, exactly_once=kafka)
-        if kafka:
-            found += [f"{publisher.topic}: delivery failed: {error}" for error in publisher.failed[:3]]
+    try:
+        found = load.findings(broker, whole)
+    except AssertionError as error:
+        found = [str(error)]
     if (code := broker.stop(signal.SIGTERM)) != 0:
         found.append(f"SIGTERM: exit {code}")
     return found
 
 
-def run(rounds: int, durability: str, check_every: int, seed: int) -> list[str]:
+def kill_while_starting(broker: Broker, rng: random.Random, ready_s: float) -> None:
+    """One or two starts that are killed before, or just when, the broker is ready."""
+    for _ in range(rng.choice((1, 1, 2))):
+        broker.spawn()
+        threading.Event().wait(rng.uniform(0.3, 1.1) * ready_s)
+        broker.stop(signal.SIGKILL)
+
+
+def run(rounds: int, settings: dict[str, str], check_every: int, seed: int, data_dir: Path) -> list[str]:
     """The whole harness; returns the findings."""
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="robustmq-crash-") as data_dir:
-        broker = Broker(data_dir, durability)
-        broker.start()
-        mqtt = [mqtt_publisher.Publisher(f"m{i}", f"crash/mqtt/{i}", broker.mqtt) for i in range(2)]
-        kafka = [kafka_publisher.Publisher(f"k{i}", f"crash.kafka.{i}", broker.kafka) for i in range(2)]
-        publishers: Publishers = [*mqtt, *kafka]
-        for publisher in publishers:
-            publisher.start()
-        found: list[str] = []
-        for number in range(1, rounds + 1):
-            for publisher in publishers:
-                publisher.allowance = ALLOWANCE
-            for publisher in mqtt:
-                publisher.broker_up.set()
-            threading.Event().wait(rng.uniform(0.15, 0.9))      # the load runs; nothing is waited for
-            broker.stop(signal.SIGKILL)
-            if number % check_every == 0 and number < rounds:
-                found += findings_of(data_dir, durability, publishers)
-            seconds = broker.start()
-            acked = sum(len(publisher.acked) for publisher in publishers)
-            print(f"round {number}/{rounds}: ready again in {seconds:.2f} s, {acked} acknowledged so far", flush=True)
-            if found:
-                break
-        for publisher in mqtt:
-            publisher.broker_up.set()
-        for publisher in publishers:
-            publisher.stopping.set()
-        for publisher in publishers:
-            publisher.join(90)
-            if publisher.is_alive():
-                found.append(f"{publisher.name} did not get its last acknowledgements")
-        if (code := broker.stop(signal.SIGTERM)) != 0:
-            found.append(f"SIGTERM: exit {code}")
-        found += findings_of(data_dir, durability, publishers)
-        return list(dict.fromkeys(found))
+    broker = Broker(data_dir, settings)
+    ready_s = broker.start()
+    load = Load(broker.mqtt, broker.kafka)
+    for number in range(1, rounds + 1):
+        load.begin_round()
+        # The load runs; nothing is waited for. librdkafka takes a second to come back: now and then it gets it.
+        threading.Event().wait(rng.uniform(0.03, 0.35) if number % 10 else rng.uniform(1.2, 2.5))
+        broker.stop(signal.SIGKILL)
+        if number % 3 == 0:
+            kill_while_starting(broker, rng, ready_s)
+        if number % check_every == 0 and number < rounds and (found := checked(data_dir, settings, load, whole=False)):
+            return found
+        ready_s = broker.start()
+        print(f"round {number}/{rounds}: ready again in {ready_s:.2f} s, {load.acked} acknowledged so far", flush=True)
+    found = load.finish()
+    if (code := broker.stop(signal.SIGTERM)) != 0:
+        found.append(f"SIGTERM: exit {code}")
+    found += checked(data_dir, settings, load, whole=True)
+    warnings = broker.log.read_text().splitlines()
+    return list(dict.fromkeys(found + [f"the broker said: {line}" for line in warnings[:5]]))
 
 
 def main() -> int:
@@ -127,12 +152,18 @@ def main() -> int:
     parser.add_argument("--durability", choices=["process", "disk"], default="process")
     parser.add_argument("--check-every", type=int, default=10, metavar="N", help="check the history every N rounds")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30), help="of the moments of death")
-    options = parser.parse_args()
-    print(f"seed {options.seed}, durability {options.durability}")
-    found = run(options.rounds, options.durability, options.check_every, options.seed)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the broker, like "
+                        "storage.segment_bytes=128MiB for a journal that is never sealed")
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}, durability {chosen.durability}")
+    settings = {**SMALL, "storage.durability": chosen.durability, **dict(pair.split("=", 1) for pair in chosen.set)}
+    directory = Path(tempfile.mkdtemp(prefix="robustmq-crash-"))
+    found = run(chosen.rounds, settings, chosen.check_every, chosen.seed, directory / "data")
     for finding in found:
         print(f"FINDING {finding}")
-    print(f"{options.rounds} kills, {len(found)} findings")
+    print(f"{chosen.rounds} rounds, {len(found)} findings{f'; the data is in {directory}' if found else ''}")
+    if not found:
+        shutil.rmtree(directory)
     return 1 if found else 0
 
 

@@ -4,11 +4,12 @@ Plain sockets and a dozen lines of MQTT 3.1.1, so that the history it keeps is e
 """
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 import threading
 from collections import OrderedDict
+
+from tests.crash.kafka_wire import read_exactly
 
 WINDOW = 200
 
@@ -36,13 +37,22 @@ def connect_packet(client_id: str) -> bytes:
     return packet(0x10, utf8("MQTT") + bytes([4, 2]) + struct.pack(">H", 60) + utf8(client_id))
 
 
-class Publisher(threading.Thread):
-    """Publishes `name:0`, `name:1`, … to `topic` until told to stop; reconnects for as long as that takes."""
+def payload(label: str, sequence: int) -> bytes:
+    """Of many lengths, so that batches end everywhere in a segment."""
+    return b"%s:%d:" % (label.encode(), sequence) + b"." * (sequence * 37 % 600)
 
-    def __init__(self, name: str, topic: str, port: int) -> None:
+
+class Publisher(threading.Thread):
+    """Publishes `name:0:…`, `name:1:…`, … to `topic` until told to stop; reconnects for as long as that takes.
+
+    `retained` topics above 0: each message is retained, on one of so many topics below `topic` in turn.
+    """
+
+    def __init__(self, name: str, topic: str, port: int, retained: int = 0) -> None:
         super().__init__(name=f"mqtt-{name}", daemon=True)
-        self.label, self.topic, self.port = name, topic, port
+        self.label, self.topic, self.port, self.retained = name, topic, port, retained
         self.acked: set[int] = set()
+        self.failed: list[str] = []
         self.unacked: OrderedDict[int, int] = OrderedDict()     # packet identifier -> sequence, in sending order
         self.sequence = 0
         self.allowance = 0              # messages that may still be begun in this round
@@ -52,8 +62,13 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             self.broker_up.wait()
-            with contextlib.suppress(OSError):
+            try:
                 self.session()
+            except AssertionError as error:
+                self.failed.append(str(error))
+                return
+            except OSError:
+                pass
             # The broker is gone: the harness says when the next one accepts clients.
             if not self.stopping.is_set():
                 self.broker_up.clear()
@@ -63,7 +78,7 @@ class Publisher(threading.Thread):
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.sendall(connect_packet(f"crash-{self.label}"))
-            incoming = self.read_exactly(sock, 4)
+            incoming = read_exactly(sock, 4)
             if incoming[0] != 0x20 or incoming[3] != 0:
                 raise AssertionError(f"CONNACK {incoming.hex()}")
             resend = b"".join(self.publish(pid, sequence, dup=True) for pid, sequence in self.unacked.items())
@@ -90,8 +105,9 @@ class Publisher(threading.Thread):
                 self.take_acks(pending)
 
     def publish(self, pid: int, sequence: int, *, dup: bool) -> bytes:
-        body = utf8(self.topic) + struct.pack(">H", pid) + f"{self.label}:{sequence}".encode()
-        return packet(0x3A if dup else 0x32, body)
+        topic = f"{self.topic}/{sequence % self.retained}" if self.retained else self.topic
+        body = utf8(topic) + struct.pack(">H", pid) + payload(self.label, sequence)
+        return packet(0x32 | dup << 3 | (self.retained > 0), body)
 
     def take_acks(self, pending: bytearray) -> None:
         """Consume whole PUBACKs; anything else is a broker's error."""
@@ -102,12 +118,20 @@ class Publisher(threading.Thread):
             self.acked.add(sequence)
             del pending[:4]
 
-    @staticmethod
-    def read_exactly(sock: socket.socket, n: int) -> bytes:
-        data = b""
-        while len(data) < n:
-            piece = sock.recv(n - len(data))
-            if not piece:
-                raise ConnectionError("closed")
-            data += piece
-        return data
+
+
+def retained_sequences(port: int, topic: str, count: int) -> dict[int, int]:
+    """{number of the topic below `topic`: sequence of its retained message}; `count` of them are waited for."""
+    found: dict[int, int] = {}
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(connect_packet("crash-reader") + packet(0x82, b"\0\1" + utf8(f"{topic}/#") + b"\0"))
+        read_exactly(sock, 4 + 5)       # CONNACK, SUBACK
+        while len(found) < count:
+            first, length = read_exactly(sock, 2)
+            if length & 0x80:
+                length = length & 0x7F | read_exactly(sock, 1)[0] << 7
+            body = read_exactly(sock, length)
+            assert first == 0x31, f"expected a retained PUBLISH of QoS 0, got {first:#x}"
+            name = body[2:2 + struct.unpack_from(">H", body)[0]]
+            found[int(name.rsplit(b"/", 1)[1])] = int(body[2 + len(name):].split(b":", 2)[1])
+    return found
