@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
 ARGS   ?=
+ROUNDS ?= 500
 SOURCES = $(shell find robustmq -name '*.pyx' -o -name '*.pxd' -o -name '*.h') setup.py
 SHIMS   = $(shell find tests/shims -name '*.pyx')
 BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --inplace
@@ -54,8 +55,8 @@ asan: $(VENV)/.ready    ## unit tests and vectors under AddressSanitizer and UBS
 tsan: $(VENV)/.ready    ## reactor, mailbox and log tests under ThreadSanitizer
 	@sh tests/sanitize.sh thread $(PY) $(SANITIZED_thread)
 
-crash: build     ## 50 times SIGKILL under load, and what must be left (ARGS="--rounds 100")
-	@$(PY) -m tests.crash.broker_kill --rounds 50 $(ARGS)
+crash: build     ## SIGKILL under load, ROUNDS=500 times, and what must be left (ARGS="--durability disk")
+	@$(PY) -m tests.crash.broker_kill --rounds $(ROUNDS) $(ARGS)
 
 fuzz: $(VENV)/.ready    ## coverage-guided fuzzing of every decoder (ARGS="--seconds 600": for each)
 	@$(PY) -m tests.fuzz.run $(ARGS)

@@ -35,6 +35,7 @@ from robustmq.server.admin.api import Api
 from robustmq.server.admin.http import HttpServer
 from robustmq.server.config.kinds import endpoint
 from robustmq.server.config.sections import Config
+from robustmq.server.directory import report_damage, report_recovery, settle
 from robustmq.server.errors import StartError
 from robustmq.server.groups.limits import GroupLimits
 from robustmq.server.groups.service import Groups
@@ -70,6 +71,7 @@ class Broker:
             self._make_protocols()
             await self._open_cold_halves()
             await self._open_doors()
+            report_recovery(self.log)
         except (LogError, MetaError) as error:
             raise StartError(str(error)) from error
 
@@ -88,6 +90,7 @@ class Broker:
         self.log.when_unwell(self._unwell)
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
         self._ends.push_async_callback(self.meta.close)
+        report_damage(self.log, await settle(self.log, self.meta))
         self.topics = Topics(self.log, durability=storage.durability, max_topics=self.config.limits.max_topics,
                              max_message_bytes=self.config.kafka.message_max_bytes,
                              mappings=[(rule.filter, rule.topic, rule.partitions, rule.key)
@@ -130,8 +133,9 @@ class Broker:
         host, port = endpoint(config.kafka.advertised or self.listeners.get("kafka", "")) or ("127.0.0.1", 0)
         self.kafka_cold = KafkaCold(KafkaNeeds(
             node_id=config.broker.id, host=reachable(host), port=port, topics=self.topic_admin, groups=self.groups,
-            cluster_id=await cluster_id(self.meta, config.broker.cluster_id), producer_ids=ProducerIds(self.meta),
-            hot_apis=HOT_APIS, **chosen(config.kafka, "auto_create_topics", "num_partitions"),
+            cluster_id=await cluster_id(self.meta, config.broker.cluster_id),
+            producer_ids=ProducerIds(self.meta, StateLog(self.log, Space.DIRECTORY)), hot_apis=HOT_APIS,
+            **chosen(config.kafka, "auto_create_topics", "num_partitions"),
             settings=kafka_settings(config)), self.reactors.answer)
         self.seam = Seam(self.reactors, [self.mqtt_service, self.kafka_cold])
         self._ends.push_async_callback(self.seam.close)

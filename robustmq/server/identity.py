@@ -1,7 +1,8 @@
 """What a broker is given once and keeps in the MetaStore: its cluster's id, and numbers that are never given out twice.
 
     cluster/id              22 characters, as Kafka's own
-    producer_ids/next       first producer id that no broker has reserved
+    producer_ids/next       first producer id that no broker has reserved; also in the log's state, so that a
+                            MetaStore that is older than the log gives none out again
 """
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import base64
 import uuid
 
 from robustmq.server.meta.store import Compare, MetaStore, Put
+from robustmq.server.state import StateLog
 
 CLUSTER_ID = "cluster/id"
 PRODUCER_IDS = "producer_ids/next"
@@ -27,10 +29,15 @@ async def cluster_id(meta: MetaStore, configured: str) -> str:
 
 
 class ProducerIds:
-    """Producer ids, each given out once in the cluster's life; what a crash leaves of a block is skipped."""
+    """Producer ids, each given out once in the cluster's life; what a crash leaves of a block is skipped.
 
-    def __init__(self, meta: MetaStore) -> None:
+    The log remembers its producers by id: one that was given out again would be taken for the old one, and its records
+    for duplicates.
+    """
+
+    def __init__(self, meta: MetaStore, state: StateLog) -> None:
         self._meta = meta
+        self._state = state
         self._next = self._end = 0
 
     async def next(self) -> int:
@@ -40,9 +47,15 @@ class ProducerIds:
             first = 0 if kept is None else int(kept.value)
             if self._next != self._end:
                 break                               # another task has reserved a block meanwhile
+            first = max(first, self._in_log())
+            await self._state.durable(self._state.state_put(PRODUCER_IDS.encode(), b"%d" % (first + BLOCK)))
             done = await self._meta.txn((Compare(PRODUCER_IDS, 0 if kept is None else kept.mod_revision),),
                                         (Put(PRODUCER_IDS, str(first + BLOCK).encode()),))
             if done.succeeded and self._next == self._end:
                 self._next, self._end = first, first + BLOCK
         self._next += 1
         return self._next - 1
+
+    def _in_log(self) -> int:
+        kept = dict(self._state.state_items(PRODUCER_IDS.encode()))
+        return int(kept.get(PRODUCER_IDS.encode(), b"0"))

@@ -6,9 +6,9 @@ Each round: start the broker, load it from MQTT and idempotent Kafka publishers 
 offsets, set retained messages, kill it after a random while; every third round also in the middle of its next start.
 Journal segments are small, so that sealing, recycling and the throttling of producers go on all the time.
 
-Every --check-every rounds what is new is read and checked, at the end the whole history: nothing acknowledged is missing,
-offsets have no gaps, an idempotent producer's records are there exactly once, in order; committed offsets and retained
-messages are the last acknowledged ones. Exit status 1 and a line per finding otherwise; the data directory is kept then.
+Every --check-every rounds what is new is read and checked, at the end the whole history: nothing acknowledged is
+missing, offsets have no gaps, an idempotent producer's records are there exactly once, in order; committed offsets and
+retained messages are the last acknowledged ones. Exit status 1 and a line per finding otherwise; the data is kept then.
 """
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ IDLE_S = 20
 
 
 class History:
-    """Partition 0 of one topic as far as it has been read. Sequences are what one publisher numbered its messages with."""
+    """Partition 0 of one topic as far as it has been read. Sequences are what one publisher numbered its messages."""
 
     def __init__(self, topic: str, *, exactly_once: bool) -> None:
         self.topic = topic

@@ -1,4 +1,4 @@
-"""An idempotent Kafka producer (acks=all) on a plain socket: five batches in flight, resent when they were not answered."""
+"""An idempotent Kafka producer (acks=all) on a plain socket: five batches in flight, resent if not answered."""
 from __future__ import annotations
 
 import socket

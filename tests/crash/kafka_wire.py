@@ -1,10 +1,11 @@
-"""Kafka's protocol on a plain socket, as much as the crash harness needs: a client that connects again in a millisecond."""
+"""Kafka's protocol on a plain socket, as much as the crash harness needs: a client that is back in a millisecond."""
 from __future__ import annotations
 
 import socket
 import struct
 
-METADATA, PRODUCE, INIT_PRODUCER_ID, OFFSET_COMMIT, OFFSET_FETCH = (3, 4), (0, 7), (22, 1), (8, 2), (9, 1)  # key, version
+# API key and version.
+METADATA, PRODUCE, INIT_PRODUCER_ID, OFFSET_COMMIT, OFFSET_FETCH = (3, 4), (0, 7), (22, 1), (8, 2), (9, 1)
 
 
 def text(value: str) -> bytes:

@@ -1,4 +1,4 @@
-"""librdkafka (idempotence, acks=all) as it lives through its broker's deaths: it needs a second to find a broker again."""
+"""librdkafka (idempotence, acks=all) through the deaths of its broker: it needs a second to find it again."""
 from __future__ import annotations
 
 import threading

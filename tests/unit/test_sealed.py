@@ -165,7 +165,7 @@ def test_what_was_sealed_but_is_still_in_the_journal_counts_once(tmp_path: Path)
     for file in (tmp_path / "a" / "journal").iterdir():
         (tmp_path / "b" / "journal" / file.name).write_bytes(file.read_bytes())
     log.seal()
-    for file in sealed_files(tmp_path / "a"):
+    for file in (tmp_path / "a" / "sealed").iterdir():
         (tmp_path / "b" / "sealed" / file.name).write_bytes(file.read_bytes())
     log.close()
     log = open_log(tmp_path / "b")

@@ -1,8 +1,9 @@
 """The data directory of a log: who may use it, and which files are the journal's.
 
     DIR/LOCK                pid of the broker that has it open; locked (flock) as long as it runs
-    DIR/journal/FORMAT      "robustmq journal 1", then "segment_bytes N"
+    DIR/journal/FORMAT      "robustmq journal 1", "segment_bytes N", "directory ID" (32 hexadecimal digits, made once)
     DIR/journal/SEQUENCE.journal
+    DIR/sealed/FORMAT       "robustmq sealed 1", "directory ID": the same one, else the two do not belong together
     DIR/sealed/ID.sealed    see sealed.pxd
 """
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,6 +20,7 @@ SPAN_MAX = 1 << 20
 SEGMENT_HEADER = 64         # bytes; of segment.pxd, as UNSYNCED_AT
 UNSYNCED_AT = 36
 FORMAT = "robustmq journal 1"
+SEALED_FORMAT = "robustmq sealed 1"
 
 
 class LogError(Exception):
@@ -25,7 +28,7 @@ class LogError(Exception):
 
 
 class Directory:
-    """A locked data directory; `segment_bytes` is what it was made with, else the wanted size."""
+    """A locked data directory; `id` names it for ever, `segment_bytes` is what it was made with, else as wanted."""
 
     def __init__(self, path: str | os.PathLike[str], segment_bytes: int) -> None:
         self.path = Path(path).absolute()
@@ -130,23 +133,60 @@ class Directory:
             if self.segments():
                 raise LogError(f"{file} is missing although there are segments; "
                                "restore it from a backup, or empty the directory")
-            beside = file.with_suffix(".writing")
-            with beside.open("w") as out:
-                out.write(f"{FORMAT}\nsegment_bytes {self.segment_bytes}\n")
-                out.flush()
-                os.fsync(out.fileno())
-            beside.rename(file)
-            sync_directory(self.journal)    # before the first segment, so that none is ever found without it
+            self.id = self._sealed_id() or uuid.uuid4().hex
+            if any(self.sealed.glob("*.sealed")):
+                raise LogError(f"{self.journal} is empty or gone although there are sealed files: it knew whose. "
+                               "Restore it from a backup, or empty the directory")
+            self._write_formats(file)       # before the first segment, so that none is ever found without it
             return
-        lines = file.read_text(errors="replace").splitlines()
-        if not lines or lines[0] != FORMAT:
-            found = lines[0] if lines else "empty FORMAT"
-            raise LogError(f"{self.path} was written by another version ({found}), this one reads '{FORMAT}'; "
-                           "use that version or choose another data directory")
+        lines = read_format(file, FORMAT)
         try:
             self.segment_bytes = int(lines[1].removeprefix("segment_bytes "))
+            self.id = lines[2].removeprefix("directory ")
         except (IndexError, ValueError):
-            raise LogError(f"{file} is damaged; restore its second line 'segment_bytes N' from a backup") from None
+            raise LogError(f"{file} is damaged; restore it from a backup") from None
+        sealed_id = self._sealed_id()
+        if not sealed_id:
+            raise LogError(f"{self.sealed} is empty or gone: it had what left the journal. Restore it from a backup, "
+                           "or empty the directory")
+        if sealed_id != self.id:
+            raise LogError(f"{self.sealed} belongs to another data directory ({sealed_id}) than {self.journal} "
+                           f"({self.id}); restore both from the same backup")
+
+    def _sealed_id(self) -> str:
+        """Of the directory that the sealed files belong to; empty: there never were any. LogError."""
+        file = self.sealed / "FORMAT"
+        if file.exists():
+            return read_format(file, SEALED_FORMAT)[-1].removeprefix("directory ")
+        if any(self.sealed.glob("*.sealed")):
+            raise LogError(f"{file} is missing although there are sealed files; restore it from a backup")
+        return ""
+
+    def _write_formats(self, file: Path) -> None:
+        """The journal's last: whoever finds it knows that the other must be there."""
+        write_synced(self.sealed / "FORMAT", f"{SEALED_FORMAT}\ndirectory {self.id}\n")
+        write_synced(file, f"{FORMAT}\nsegment_bytes {self.segment_bytes}\ndirectory {self.id}\n")
+
+
+def read_format(file: Path, expected: str) -> list[str]:
+    """The lines of a FORMAT file. LogError when it is of another version."""
+    lines = file.read_text(errors="replace").splitlines()
+    if not lines or lines[0] != expected:
+        found = lines[0] if lines else "empty FORMAT"
+        raise LogError(f"{file.parent} was written by another version ({found}), this one reads '{expected}'; "
+                       "use that version or choose another data directory")
+    return lines
+
+
+def write_synced(file: Path, text: str) -> None:
+    """A whole file or none, durable with its name."""
+    fresh = file.with_suffix(".writing")
+    with fresh.open("w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
+    sync_directory(file.parent)
 
 
 def sync_directory(path: Path) -> None:

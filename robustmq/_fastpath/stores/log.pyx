@@ -159,6 +159,11 @@ cdef class Log:
         if not sealed_init(&self.core.sealed, PyBytes_AsString(name), &sealer.bell):
             raise LogError(f"the path of {self.directory.path} is too long; choose a shorter one")
 
+    @property
+    def directory_id(self):
+        """What names the data directory for ever (32 hexadecimal digits); "" in memory."""
+        return self.directory.id if self.directory is not None else ""
+
     def close(self):
         """Sync what is there and end the threads. After the reactors; twice does nothing."""
         cdef LogCore* core = self.core
