@@ -3,6 +3,7 @@
 A consumer is named by its address: the protocol's struct starts with a Consumer, and the protocol keeps it alive until
 after `unsubscribe`, or the last mail that `unsubscribe` may have left in its reactor's mailbox.
 """
+cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
@@ -66,6 +67,7 @@ def split_shared(str filter not None):
     return group, inner
 
 
+@cython.no_gc_clear         # the end of it walks the topics, which must not be freed before
 cdef class Exchange:
     """Who gets what, over one table of topics. `max_retained` bounds the topics with a retained message."""
 
