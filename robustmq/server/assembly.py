@@ -25,9 +25,12 @@ from robustmq._fastpath.protocols.kafka.apis import COLD_APIS
 from robustmq._fastpath.protocols.kafka.cold import KafkaCold
 from robustmq._fastpath.protocols.kafka.needs import Broker as KafkaNeeds
 from robustmq._fastpath.protocols.kafka.protocol import HOT_APIS, KafkaProtocol
+from robustmq._fastpath.protocols.mqtt import restart
 from robustmq._fastpath.protocols.mqtt.protocol import MqttProtocol
+from robustmq._fastpath.protocols.mqtt.records import Records
 from robustmq._fastpath.protocols.mqtt.service import MqttService
 from robustmq._fastpath.protocols.mqtt.sessions import Limits as MqttLimits
+from robustmq._fastpath.protocols.mqtt.sessions import Session
 from robustmq._fastpath.reactor.reactors import Reactors
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
@@ -62,6 +65,7 @@ class Broker:
         self.config = config
         self.listeners: dict[str, str] = {}         # of the ready line: name -> host:port
         self.started_s = time.monotonic()
+        self._sessions: list[Session] = []
         self._ends = AsyncExitStack()
 
     async def open(self) -> None:
@@ -127,7 +131,9 @@ class Broker:
         self.groups = Groups(group_limits, StateLog(self.log, Space.GROUPS))
         self._ends.callback(self.groups.close)
         limits = MqttLimits(**chosen(config.mqtt, *(item.name for item in fields(MqttLimits))))
-        self.mqtt_service = MqttService(self.mqtt, self.reactors, self.exchange, limits)
+        records = self._restore_sessions()
+        self.mqtt_service = MqttService(self.mqtt, self.reactors, self.exchange, limits, records=records)
+        self.mqtt_service.adopt(self._sessions)
         self._listen("mqtt", self.mqtt, config.mqtt.listen)
         self._listen("kafka", self.kafka, config.kafka.listen)
         host, port = endpoint(config.kafka.advertised or self.listeners.get("kafka", "")) or ("127.0.0.1", 0)
@@ -140,6 +146,16 @@ class Broker:
         self.seam = Seam(self.reactors, [self.mqtt_service, self.kafka_cold])
         self._ends.push_async_callback(self.seam.close)
         self._ends.push_async_callback(asyncio.to_thread, self.reactors.stop, FLUSH_S)
+
+    def _restore_sessions(self) -> Records | None:
+        """The persistent sessions of the broker's last life, and where the records of new ones go."""
+        if not self.mqtt.survives:
+            return None
+        self.mqtt.watch(asyncio.get_running_loop())
+        records = Records(StateLog(self.log, Space.MQTT_SESSIONS), wait=self.config.storage.durability == "disk")
+        self._sessions = restart.restore(self.mqtt, self.exchange, records, threads=self.config.reactor.thread_count,
+                                         max_sessions=self.config.mqtt.max_sessions)
+        return records
 
     async def _open_doors(self) -> None:
         """Gateways and the admin API, then the reactors: from here on clients are served."""

@@ -13,6 +13,7 @@ class Space(IntEnum):
 
     RETAINED = 1            # broker/retained
     GROUPS = 2              # server/groups
+    MQTT_SESSIONS = 3       # protocols/mqtt
     DIRECTORY = 8           # server/directory, server/identity
 
 

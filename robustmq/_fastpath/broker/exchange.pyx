@@ -13,8 +13,10 @@ from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, r
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Route, routes_close, routes_forget
 from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
 from robustmq._fastpath.broker.topic cimport Topic, Topics
-from robustmq._fastpath.mailbox cimport Mail, Mailbox
-from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_synchronize
+from robustmq._fastpath.broker.restart cimport restart_feeds
+from robustmq._fastpath.broker.seen cimport seen_free, seen_new
+from robustmq._fastpath.mailbox cimport Mail, Mailbox, mailbox_awake, mailbox_may_sleep, mailbox_run
+from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_register, qsbr_synchronize, qsbr_unregister
 from robustmq._fastpath.reactor.core cimport SYNC_FAILED
 from robustmq._fastpath.reactor.reactors cimport (
     Reactors, reactors_await_from, reactors_brake_by, reactors_count, reactors_mailbox,
@@ -22,6 +24,9 @@ from robustmq._fastpath.reactor.reactors cimport (
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
 from robustmq._fastpath.stores.log cimport Log, LogCore, log_pressed, log_wait_room, log_wal
+
+import hashlib
+import select
 
 SHARE = "$share/"
 
@@ -67,6 +72,12 @@ def split_shared(str filter not None):
     return group, inner
 
 
+def group_key(str name not None, str filter not None):
+    """What names a shared group in the journal; above every consumer's number."""
+    digest = hashlib.blake2b(f"{name}/{filter}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") | 1 << 63
+
+
 @cython.no_gc_clear         # the end of it walks the topics, which must not be freed before
 cdef class Exchange:
     """Who gets what, over one table of topics. `max_retained` bounds the topics with a retained message."""
@@ -78,6 +89,7 @@ cdef class Exchange:
         self.core.version = 1
         self.core.retained.most = max_retained
         self.groups = {}
+        self.group_keys = {}
         if not index_init(&self.core.index):
             raise MemoryError("subscription index")
         topics.table.owner = &self.core
@@ -117,6 +129,10 @@ cdef class Exchange:
         """The address of the struct Exchange (routes.pxd), for the protocols."""
         return <uintptr_t>&self.core
 
+    def group_of(self, uint64_t key):
+        """The address of the shared group with this key (group_key), 0: there is none."""
+        return self.group_keys.get(key, 0)
+
     cdef void changed(self):
         store_release_u64(&self.core.version, self.core.version + 1)
         qsbr_collect()
@@ -150,10 +166,12 @@ cdef class Exchange:
             if group == NULL:
                 if len(self.groups) >= SHARED_GROUPS_MAX:
                     raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
-                group = group_new(&self.core, (<Consumer*>consumer).reactor)
+                key = group_key(name, inner)
+                group = group_new(&self.core, (<Consumer*>consumer).reactor, key)
                 if group == NULL:
                     raise MemoryError("shared group")
-                self.groups[(name, inner)] = <uintptr_t>group
+                self.groups[(name, inner)] = self.group_keys[key] = <uintptr_t>group
+            group.consumer.floor = max(group.consumer.floor, (<Consumer*>consumer).floor)
             memset(&route, 0, sizeof(route))
             route.consumer = <Consumer*>consumer
             route.reactor = route.consumer.reactor
@@ -196,6 +214,57 @@ cdef class Exchange:
         # The group's reactor may be sending the leaver its share: after this, what it sent is in the mailbox.
         with nogil:
             qsbr_synchronize()
+        return True
+
+    def restart_begin(self):
+        """At start, before the sessions of the last life are made: from here on what they took is remembered."""
+        self.core.seen = seen_new()
+        if self.core.seen == NULL:
+            raise MemoryError("restart")
+
+    def restart(self, uint64_t lowest):
+        """Deliver to them what the log holds from their floors on (the lowest of them is `lowest`). After `attach`, before
+        the reactors start: until then this thread is every reactor. Returns the number of records."""
+        cdef int slot = qsbr_register()
+        cdef uint64_t before = self.delivered()
+        if slot < 0:
+            raise RuntimeError("no QSBR slot is left for the start")
+        try:
+            with nogil:
+                restart_feeds(&self.core, lowest)
+            while self.run_mail():
+                pass
+            return self.delivered() - before
+        finally:
+            qsbr_unregister(slot)
+            seen_free(self.core.seen)
+            self.core.seen = NULL
+
+    cdef uint64_t delivered(self):
+        cdef uint64_t records = 0
+        for i in range(self.core.reactor_count):
+            records += self.core.counters[i].records
+        return records
+
+    cdef bint run_mail(self):
+        """Run what is in the mailboxes; wait for the inflater while a feed waits for it. False: all is done."""
+        cdef uint32_t i, ran = 0
+        cdef bint waiting = False
+        cdef list bells = []
+        for i in range(self.core.reactor_count):
+            with nogil:
+                ran += mailbox_run(self.core.boxes[i], 4096, 0)
+            waiting |= self.core.behind[i] != NULL
+        if ran or not waiting:
+            return ran > 0
+        for i in range(self.core.reactor_count):
+            if not mailbox_may_sleep(self.core.boxes[i]):
+                bells.clear()
+                break
+            bells.append(self.core.boxes[i].event_fd)
+        rung = select.select(bells, [], [])[0] if bells else []
+        for i in range(self.core.reactor_count):
+            mailbox_awake(self.core.boxes[i], self.core.boxes[i].event_fd in rung)
         return True
 
     def replay(self, uintptr_t consumer, str filter not None, uint8_t qos, uint32_t identifier=0,

@@ -9,6 +9,7 @@ from robustmq._fastpath.batch cimport (
 )
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, name_to_kafka
+from robustmq._fastpath.broker.rounds cimport feed_behind, feed_caught_up
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES, Route, Routes, Run, routes_match, routes_of, routes_refresh
 from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
@@ -57,6 +58,7 @@ cdef void feed_retire(Feed* feed) noexcept nogil:
 cdef void feed_free(Feed* feed) noexcept nogil:
     if feed == NULL:
         return
+    feed_caught_up(feed)
     if feed.inflated != NULL:
         ref_release(&feed.inflated.ref)
     free(feed)
@@ -70,10 +72,12 @@ cdef void feed_bye(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         feed_free(feed)
 
 
-cdef void deliver_to(Routes* routes, uint32_t reactor, Run* run, int64_t now_ns) noexcept nogil:
+cdef void deliver_to(Feed* feed, Routes* routes, Run* run, int64_t now_ns) noexcept nogil:
     """One run to each route of this reactor."""
     cdef Route* all = routes_of(routes)
     cdef uint32_t low = 0, high = routes.count, middle
+    cdef uint32_t reactor = feed.reactor
+    cdef bint again = feed.exchange.seen != NULL
     while low < high:
         middle = low + (high - low) // 2
         if all[middle].reactor < reactor:
@@ -81,7 +85,8 @@ cdef void deliver_to(Routes* routes, uint32_t reactor, Run* run, int64_t now_ns)
         else:
             high = middle
     while low < routes.count and all[low].reactor == reactor:
-        if not (all[low].no_local and all[low].consumer.number == run.origin):      # [MQTT-3.8.3-3]
+        if not (all[low].no_local and all[low].consumer.number == run.origin        # [MQTT-3.8.3-3]
+                or again and run.position < all[low].consumer.floor):
             all[low].consumer.deliver(all[low].consumer, &all[low], run, now_ns)
         low += 1
 
@@ -154,7 +159,7 @@ cdef void deliver_folded(Feed* feed, const Run* whole, int64_t now_ns) noexcept 
             run.n = block.len
             run.count = 1
             run.ref = &block.ref
-            deliver_to(routes, feed.reactor, &run, now_ns)
+            deliver_to(feed, routes, &run, now_ns)
             release_frames(&run)
         if block != NULL:
             ref_release(&block.ref)
@@ -181,7 +186,7 @@ cdef void deliver_batch(Feed* feed, Routes* routes, const ReadSpan* span, const 
     if feed.topic.flags & TOPIC_FOLDED:
         deliver_folded(feed, &run, now_ns)
     else:
-        deliver_to(routes, feed.reactor, &run, now_ns)
+        deliver_to(feed, routes, &run, now_ns)
         release_frames(&run)
     feed.exchange.counters[feed.reactor].runs += 1
     feed.exchange.counters[feed.reactor].records += run.count
@@ -263,6 +268,7 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     cdef uint64_t bytes = 0
     cdef uint64_t skip_to
     cdef Status status
+    feed_caught_up(feed)
     if load_acquire_u32(&feed.dead):
         return
     routes_refresh(feed.exchange, feed.topic)       # a consumer that has ended is in no current route
@@ -276,13 +282,16 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     status = seek(feed, &span)
     while status == OK:
         if entries == TURN_ENTRIES or bytes >= TURN_BYTES:
+            feed_behind(feed, span.position)
             mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)
             return
         if not deliver_entry(feed, routes, &span, now_ns):
+            feed_behind(feed, span.position)
             return
         entries += 1
         bytes += entry_body_length(span.entry)
         feed.cursor = span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
         status = partition_next(feed.partition, &span)
     if status == OUT_OF_RANGE or status == CORRUPT:
+        feed_behind(feed, 0)
         mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)

@@ -22,6 +22,7 @@ with release; a feed's cursor belongs to its reactor.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Block, Ref
 from robustmq._fastpath.broker.index cimport Index
+from robustmq._fastpath.broker.seen cimport Seen
 from robustmq._fastpath.broker.topic cimport Feed, Routes, Topic, TopicTable
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
@@ -70,6 +71,7 @@ cdef struct Consumer:
     uint32_t busy
     void (*deliver)(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil
     Replay* replays                 # home reactor; see retained.pxd
+    uint64_t floor                  # what was delivered again at start and lies below it was considered before
 
 
 cdef struct Route:
@@ -98,6 +100,11 @@ cdef struct Feed:                   # one per (partition, reactor) that has rout
     uint32_t orphan                 # `bye` came while inflating; reactor
     uint32_t answered               # the inflater is done with it, `inflated` is what it made; reactor
     Block* inflated                 # NULL: it could not be inflated; reactor
+    Feed* behind_next               # the list of those that have something left, see rounds.pxd; reactor
+    Feed* behind_prev
+    uint64_t behind_at              # position of the first batch that is left; 0: not known
+    uint32_t is_behind
+    uint32_t reserved
 
 
 cdef struct Routes:
@@ -138,6 +145,8 @@ cdef struct Exchange:
     Inflate inflate
     void* inflater
     Retained retained
+    Feed* behind[REACTORS_MAX]      # rounds.pxd; each belongs to its reactor
+    Seen* seen                      # while the log is delivered again at start, NULL from then on
     FeedCounters counters[REACTORS_MAX]
 
 

@@ -30,9 +30,10 @@ cdef struct Group:
     Exchange* exchange
     Members* members                # release by the control plane
     uint32_t turn                   # home reactor
+    uint64_t key                    # of its name and filter: the same after a restart (seen.pxd)
 
 
-cdef Group* group_new(Exchange* exchange, uint32_t reactor) noexcept nogil
+cdef Group* group_new(Exchange* exchange, uint32_t reactor, uint64_t key) noexcept nogil
 cdef void group_free(Group* group) noexcept nogil
 
 # Add, or replace the options of, a member. False: memory is out or the group is full. Control plane.

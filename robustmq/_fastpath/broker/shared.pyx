@@ -6,6 +6,7 @@ from robustmq._fastpath.atomic cimport load_acquire_ptr, load_relaxed_u32, store
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES
+from robustmq._fastpath.broker.seen cimport seen_has
 from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
@@ -24,10 +25,11 @@ cdef inline Route* routes(Members* members) noexcept nogil:
     return <Route*>(<char*>members + sizeof(Members))
 
 
-cdef Group* group_new(Exchange* exchange, uint32_t reactor) noexcept nogil:
+cdef Group* group_new(Exchange* exchange, uint32_t reactor, uint64_t key) noexcept nogil:
     cdef Group* group = <Group*>calloc(1, sizeof(Group))
     if group != NULL:
         group.exchange = exchange
+        group.key = key
         group.consumer.reactor = reactor
         group.consumer.deliver = group_deliver
     return group
@@ -175,6 +177,20 @@ cdef Block* copy_records(const Run* run, const uint32_t* owner, uint32_t member,
     return block
 
 
+cdef void deal_again(Group* group, Members* members, const Run* run, uint32_t* owner) noexcept nogil:
+    """The same at a restart: what a member had taken before is nobody's."""
+    cdef Cursor c
+    cdef RecordView record
+    cdef uint32_t i = 0
+    memset(owner, 0xFF, run.count * sizeof(uint32_t))
+    cursor_init(&c, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
+    while i < run.count and record_next(&c, &record):
+        if not seen_has(group.exchange.seen, group.key, run.partition.stream,
+                        run.base_offset + <uint64_t>record.offset_delta):
+            owner[i] = next_member(group, members)
+        i += 1
+
+
 cdef void deal(Group* group, Members* members, const Run* whole, int64_t now_ns) noexcept nogil:
     """Several records to several members: a batch for each."""
     cdef uint32_t* owner = <uint32_t*>malloc(whole.count * sizeof(uint32_t))
@@ -183,8 +199,11 @@ cdef void deal(Group* group, Members* members, const Run* whole, int64_t now_ns)
     cdef Run run
     if owner == NULL:
         return
-    for i in range(whole.count):
-        owner[i] = next_member(group, members)
+    if group.exchange.seen == NULL:
+        for i in range(whole.count):
+            owner[i] = next_member(group, members)
+    else:
+        deal_again(group, members, whole, owner)
     for i in range(members.count):
         block = copy_records(whole, owner, i, &count)
         if block == NULL:
@@ -207,7 +226,7 @@ cdef void group_deliver(Consumer* self, const Route* route, Run* run, int64_t no
     cdef Members* members = <Members*>load_acquire_ptr(&group.members)
     if members == NULL or members.count == 0:
         return
-    if run.count == 1 or members.count == 1:
+    if (run.count == 1 or members.count == 1) and group.exchange.seen == NULL:
         give(group, &routes(members)[next_member(group, members)], run, now_ns)
     else:
         deal(group, members, run, now_ns)

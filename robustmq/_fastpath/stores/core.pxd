@@ -1,6 +1,7 @@
 """What one broker's log is made of; private to stores/, others know it by the functions of log.pxd.
 
-Lock order: runs_lock, streams_lock, a partition's lock, then the journal's own. state_lock is taken without the others.
+Lock order: runs_lock, streams_lock, a partition's lock, then the journal's own. state_lock and
+sessions_lock are taken without the others.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_ptr
@@ -25,6 +26,8 @@ cdef struct LogCore:
     uint64_t next_stream
     pthread_mutex_t state_lock
     Table state                     # State* (state.pyx) by space and key; all under state_lock
+    pthread_mutex_t sessions_lock
+    Table sessions                  # SessionMark* (sessions.pxd) by number; all under sessions_lock
     Sealer* sealer                  # NULL: memory only
     SealedStore sealed              # of the write-ahead log
     pthread_mutex_t runs_lock       # writers of every Partition.runs

@@ -11,7 +11,7 @@ from robustmq._fastpath.platform cimport (
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online
 from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
+    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
     journal_at,
 )
 from robustmq._fastpath.stores.partition cimport (
@@ -19,6 +19,7 @@ from robustmq._fastpath.stores.partition cimport (
 )
 from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before
 from robustmq._fastpath.stores.sealed cimport sealed_bury, sealed_take_doomed
+from robustmq._fastpath.stores.sessions cimport session_log_carry, session_log_free, session_log_init
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
 from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
 
@@ -62,6 +63,7 @@ cdef LogCore* core_new() noexcept nogil:
         core.next_stream = 1
         policy_init(&core.policy)
         state_init(core)
+        session_log_init(core)
     return core
 
 
@@ -73,6 +75,7 @@ cdef void core_free(LogCore* core) noexcept nogil:
         partition = table_each(&core.streams, &at)
     table_free(&core.streams)
     state_free(core)
+    session_log_free(core)
     if core.sealer != NULL:
         sealed_bury(&core.sealed, sealed_take_doomed(&core.sealed), False)      # that is all of them
         waker_destroy(&core.sealer.bell)
@@ -161,6 +164,8 @@ cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64
     cdef Status why = OK
     if entry.kind == ENTRY_STATE:
         return state_carry(core, journal, entry, position)
+    if entry.kind == ENTRY_SESSION:
+        return session_log_carry(core, journal, entry, position)
     pthread_mutex_lock(&core.streams_lock)
     partition = core_find(core, entry.stream)
     if partition != NULL and partition.journal == journal:

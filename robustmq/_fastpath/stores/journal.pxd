@@ -37,6 +37,7 @@ cdef enum EntryKind:
     ENTRY_STREAM_END = 3    # the stream was deleted
     ENTRY_STATE = 4         # a key of the state table, rebuilt at start and carried forward when its segment is retired
     ENTRY_PRODUCERS = 5     # the idempotent producers of `stream` as they stood here
+    ENTRY_SESSION = 6       # a subscriber's durable session (sessions.pxd); `stream` is its number
 
 
 cdef enum EntryFlags:

@@ -96,6 +96,10 @@ cdef struct Appended:
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil
 
+# The same with Entry.aux: packet identifiers that the batch opens in its publisher's session (sessions.pxd).
+cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
+                                     uint64_t origin, uint64_t aux, Appended* result) noexcept nogil
+
 # The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid.
 
 # The entry whose batch contains `offset` (or the next one, where recovery found a hole). OUT_OF_RANGE below start or above

@@ -80,7 +80,7 @@ cdef inline bint reserve(Partition* partition, const uint8_t* batch) noexcept no
 
 
 cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
-                          Appended* result) noexcept nogil:
+                          uint64_t aux, Appended* result) noexcept nogil:
     cdef EntryHead head
     cdef Status why
     if partition.flags & PARTITION_DELETED:
@@ -104,7 +104,7 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
     head.stream = partition.stream
     head.base_offset = partition.end
     head.origin = origin
-    head.aux = 0
+    head.aux = aux
     why = journal_try_append(partition.journal, &head, batch, n, NULL, 0, &result.position)
     if why != OK:
         return why
@@ -116,16 +116,21 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
 
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil:
+    return partition_append_opening(partition, batch, n, flags, origin, 0, result)
+
+
+cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
+                                     uint64_t origin, uint64_t aux, Appended* result) noexcept nogil:
     cdef Status why
     cdef Waiter* waiter
     spin_lock(&partition.lock)
-    why = append_locked(partition, batch, n, flags, origin, result)
+    why = append_locked(partition, batch, n, flags, origin, aux, result)
     while why == NEED_MORE:                                 # a segment is made outside the lock
         spin_unlock(&partition.lock)
         why = journal_prepare(partition.journal)
         spin_lock(&partition.lock)
         if why == OK:
-            why = append_locked(partition, batch, n, flags, origin, result)
+            why = append_locked(partition, batch, n, flags, origin, aux, result)
     if why == OK:
         waiter = partition.waiters
         while waiter != NULL:

@@ -7,7 +7,7 @@ from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
+    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
 )
 from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover, partition_trim
@@ -15,6 +15,7 @@ from robustmq._fastpath.stores.producers cimport producers_load
 from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
 from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_destroy, segment_list, segment_open
+from robustmq._fastpath.stores.sessions cimport session_log_recover, session_log_recover_batch
 from robustmq._fastpath.stores.state cimport state_recover
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
 
@@ -79,6 +80,8 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
         if scan.last and partition.last_position > scan.damage:
             return False
         scan.gaps += 1
+    if entry.aux and not session_log_recover_batch(scan.core, entry, position):
+        return False
     return partition_recover(partition, entry, position)
 
 
@@ -103,6 +106,8 @@ cdef bint apply(Scan* scan, const Entry* entry, uint64_t position) noexcept nogi
         return apply_batch(scan, entry, position)
     if entry.kind == ENTRY_STATE:
         return state_recover(scan.core, entry, position)
+    if entry.kind == ENTRY_SESSION:
+        return session_log_recover(scan.core, entry, position)
     if entry.kind == ENTRY_STREAM:
         return apply_stream(scan, entry, position)
     if entry.kind == ENTRY_STREAM_END:

@@ -9,20 +9,22 @@ from robustmq._fastpath.broker.routes cimport REACTORS_MAX, routes_notify, route
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags, topic_epoch, topic_for_mqtt, topic_mqtt_name
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.out cimport out_commit, out_reserve
+from robustmq._fastpath.protocols.mqtt.aliases cimport alias_take
+from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_id
 from robustmq._fastpath.protocols.mqtt.message cimport wall_ms
 from robustmq._fastpath.protocols.mqtt.record cimport Headers, headers_free, headers_write
 from robustmq._fastpath.protocols.mqtt.rings cimport (
     PendingAck, acks_at, acks_count, acks_push, ids_add, ids_has, ids_remove,
 )
 from robustmq._fastpath.protocols.mqtt.session cimport (
-    AliasIn, Dropped, session_client_id, session_goodbye,
+    Dropped, session_client_id, session_goodbye,
 )
 from robustmq._fastpath.protocols.mqtt.wire cimport (
     Bytes, PacketType, Publish, Reason, Version, ack_reason_of, decode_publish, put_ack, read_header, valid_topic_name,
 )
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport EntryFlags, journal_durable, journal_health
-from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append
+from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_opening
 
 
 cdef extern from "<sched.h>" nogil:
@@ -33,6 +35,7 @@ cdef enum:
     SLABS = 8                   # partitions that one read collects for at a time
     NO_SLAB = 255               # an acknowledgement whose message is stored already, or was refused
     ACKS_MAX = 65535            # acknowledgements that may wait for the disk
+    OPENS_SPAN = 48             # packet identifiers that an entry can name
     KEEPER_TURNS = 64           # of a starved keeper, before a message is refused
 
 
@@ -43,6 +46,7 @@ cdef struct Slab:               # the batch of one partition
     Appended appended
     uint32_t n                  # bytes of the finished batch
     Status status
+    uint64_t opens              # QoS 2 identifiers of a durable session in it, see `opens_with`
 
 
 cdef struct Owed:               # an acknowledgement of this read, in the order of the packets
@@ -118,36 +122,6 @@ cdef bint owe(Collector* collector, uint16_t packet_id, uint8_t packet, uint8_t 
     return True
 
 
-cdef Status take_alias(Session* session, Publish* view) noexcept nogil:
-    """Learn or apply the topic alias [MQTT-3.3.2.3.4]. OUT_OF_RANGE: the client goes beyond our maximum."""
-    cdef AliasIn* alias
-    cdef uint8_t* name
-    if view.alias > session.core.limits.topic_alias_max:
-        return Status.OUT_OF_RANGE                                      # [MQTT-3.3.2-9]
-    if session.aliases_in == NULL:
-        session.aliases_in = <AliasIn*>calloc(session.core.limits.topic_alias_max, sizeof(AliasIn))
-        if session.aliases_in == NULL:
-            return Status.NO_MEMORY
-    alias = &session.aliases_in[view.alias - 1]
-    if view.topic.n == 0:
-        if alias.name == NULL:
-            return Status.PROTOCOL_ERROR                                # an alias that was never set
-        view.topic.data = alias.name
-        view.topic.n = alias.n
-        return Status.OK
-    if alias.n == view.topic.n and memcmp(alias.name, view.topic.data, alias.n) == 0:
-        return Status.OK
-    if not valid_topic_name(view.topic.data, view.topic.n):
-        return Status.INVALID_TOPIC
-    name = <uint8_t*>realloc(alias.name, view.topic.n)
-    if name == NULL:
-        return Status.NO_MEMORY
-    memcpy(name, view.topic.data, view.topic.n)
-    alias.name = name
-    alias.n = view.topic.n
-    return Status.OK
-
-
 cdef inline bint is_topic(const Topic* topic, const Bytes* name) noexcept nogil:
     return topic.mqtt_len == name.n and memcmp(topic_mqtt_name(topic), name.data, name.n) == 0
 
@@ -189,6 +163,7 @@ cdef Status slab_for(Collector* collector, Topic* topic, uint32_t number, uint32
     slab = &collector.slabs[collector.used]
     slab.topic = topic
     slab.partition = partition
+    slab.opens = 0
     builder_begin(&slab.builder, collector.wall)
     index[0] = collector.used
     collector.used += 1
@@ -275,7 +250,7 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
     session.counters.messages_in[view.qos] += 1
     session.counters.bytes_in += n
     if view.alias:
-        status = take_alias(session, &view)
+        status = alias_take(session, &view)
         if status != Status.OK:
             return status
     if view.qos:
@@ -290,6 +265,8 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
         if acks_count(&session.acks) + collector.owed_count >= ACKS_MAX:
             return Status.QUOTA
     status = find_topic(session, &view.topic, &topic, &number)
+    if status == Status.OK and view.qos == 2 and session.durable:
+        status = make_opens_room(session, collector, topic.partitions[number], view.packet_id, now_ns)
     if status == Status.OK:
         status = collect(session, collector, &view, topic, number, &index, now_ns)
     if status != Status.OK:
@@ -301,8 +278,29 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
     session.unacked_in += 1
     if view.qos == 2 and ids_add(&session.received, view.packet_id) < 0:
         return Status.NO_MEMORY
+    if view.qos == 2 and session.durable:
+        collector.slabs[index].opens = opens_with(collector.slabs[index].opens, view.packet_id)
     if not owe(collector, view.packet_id, PacketType.PUBACK if view.qos == 1 else PacketType.PUBREC, <uint8_t>index, 0):
         return Status.NO_MEMORY
+    return Status.OK
+
+
+cdef uint64_t opens_with(uint64_t opens, uint16_t id) noexcept nogil:
+    """Entry.aux of a batch that opens `id`, too: the first identifier << 48 | which of the 48 from it on. 0: no room."""
+    cdef uint16_t ahead
+    if opens == 0:
+        return <uint64_t>id << 48 | 1
+    ahead = <uint16_t>(id - <uint16_t>(opens >> 48))
+    return opens | <uint64_t>1 << ahead if ahead < OPENS_SPAN else 0
+
+
+cdef Status make_opens_room(Session* session, Collector* collector, Partition* partition, uint16_t id,
+                            int64_t now_ns) noexcept nogil:
+    """Flush, when the partition's open batch cannot name the identifier as well."""
+    cdef uint32_t i
+    for i in range(collector.used):
+        if collector.slabs[i].partition == partition and opens_with(collector.slabs[i].opens, id) == 0:
+            return inbound_flush(session, collector, now_ns)
     return Status.OK
 
 
@@ -310,8 +308,8 @@ cdef void append(Slab* slab, uint64_t origin) noexcept nogil:
     """Into the log. While the log is full only because its keeper is behind, let the keeper run."""
     cdef uint32_t attempt
     for attempt in range(KEEPER_TURNS):
-        slab.status = partition_append(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
-                                       &slab.appended)
+        slab.status = partition_append_opening(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
+                                               slab.opens, &slab.appended)
         if slab.status != Status.STORE_FULL or journal_health(slab.partition.journal) != Status.OK:
             return
         sched_yield()
@@ -382,6 +380,8 @@ cdef Status acknowledge(Session* session, const Owed* owed, const Slab* slab, ui
         durable_at = slab.appended.durable_at if slab.status == Status.OK else 0
         if reason and owed.packet == PacketType.PUBREC:
             ids_remove(&session.received, owed.packet_id)               # free again [MQTT-4.3.3-9]
+        elif owed.packet == PacketType.PUBREC and session.durable:
+            ledger_id(session, EventKind.EVENT_OPENED, owed.packet_id)
         if reason and session.version != Version.V5:
             return slab.status
     if durable_at <= durable and acks_count(&session.acks) == 0:
@@ -462,6 +462,8 @@ cdef void inbound_sync_failed(Session* session) noexcept nogil:
 cdef Status inbound_released(Session* session, uint16_t packet_id) noexcept nogil:
     if ids_remove(&session.received, packet_id):
         session.unacked_in -= 1
+        if session.durable:
+            ledger_id(session, EventKind.EVENT_CLOSED, packet_id)
         return put_reply(session, PacketType.PUBCOMP, packet_id, Reason.SUCCESS)
     return put_reply(session, PacketType.PUBCOMP, packet_id, Reason.PACKET_ID_NOT_FOUND)
 

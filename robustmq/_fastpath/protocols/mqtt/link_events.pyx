@@ -7,6 +7,7 @@ from robustmq._fastpath.atomic cimport store_release_ptr
 from robustmq._fastpath.block cimport Block, ref_retain
 from robustmq._fastpath.link cimport Link, Protocol
 from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
+from robustmq._fastpath.protocols.mqtt.durable cimport ledger_flush
 from robustmq._fastpath.protocols.mqtt.inbound cimport (
     collector_of, inbound_flush, inbound_publish, inbound_released, inbound_sync_failed, inbound_synced,
 )
@@ -183,6 +184,7 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
     flushed = inbound_flush(session, collector, now_ns)
     if flushed == Status.OK:
         flushed = window_pump(session)
+    ledger_flush(session)
     return status if status != Status.OK and status != Status.NEED_MORE or flushed == Status.OK else flushed
 
 
@@ -194,7 +196,9 @@ cdef Status on_attach(Link* link, const uint8_t* data, uint64_t n, Session* sess
     if status != Status.OK:
         return status
     link.host.unpark(link)
-    return window_resume(session)
+    status = window_resume(session)
+    ledger_flush(session)
+    return status
 
 
 cdef Status on_answer(Link* link, uint32_t kind, const uint8_t* data, uint64_t n, void* object,
@@ -241,6 +245,7 @@ cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
         return
     if window_pump(<Session*>link.session) != Status.OK:
         link.host.close(link, Status.NO_MEMORY)
+    ledger_flush(<Session*>link.session)
     link.host.touch(link)
 
 

@@ -5,12 +5,14 @@ from libc.string cimport memset
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, block_data, ref_retain
 from robustmq._fastpath.broker.routes cimport Consumer, Route, Run, RunFlags
+from robustmq._fastpath.broker.seen cimport seen_has
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.out cimport out_copy, out_ref
+from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_considered, ledger_flush, ledger_slot
 from robustmq._fastpath.protocols.mqtt.encode cimport SHARED_V3, SHARED_V5, Frame, SharedBits, shared_frames
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
-from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count, slots_push
+from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, Slot, SlotBits, slots_at, slots_count, slots_push
 from robustmq._fastpath.protocols.mqtt.send cimport (
     Source, count_failure, drop, emit, fly, has_room, note_busy, unfly, window_open,
 )
@@ -58,13 +60,14 @@ cdef bint in_log(const Run* run) noexcept nogil:
     return partition_at(run.partition, run.position, &span) == Status.OK and entry_body(span.entry) == run.batch
 
 
-cdef void place(Session* session, const Run* run, uint32_t offset, Slot* slot) noexcept nogil:
+cdef void place(const Run* run, const RecordView* record, Slot* slot) noexcept nogil:
     slot.position = run.position
     slot.stream = run.partition.stream
-    slot.offset = offset
+    slot.record = NO_RECORD if run.flags & RunFlags.RUN_RETAINED else run.base_offset + <uint64_t>record.offset_delta
+    slot.offset = <uint32_t>(record.start - run.batch)
 
 
-cdef void enqueue(Session* session, const Route* route, const Run* run, uint32_t offset, uint8_t bits,
+cdef void enqueue(Session* session, const Route* route, const Run* run, const RecordView* record, uint8_t bits,
                   bint direct) noexcept nogil:
     """One message more that waits. The newest is what a full queue drops; QoS 0 fills at most half of it."""
     cdef uint32_t limit = session.core.limits.max_queued
@@ -83,7 +86,7 @@ cdef void enqueue(Session* session, const Route* route, const Run* run, uint32_t
     slot.bits = bits
     slot.packet_id = 0
     slot.grant = 0
-    place(session, run, offset, slot)
+    place(run, record, slot)
     if not direct and not keep(session, run, slot):
         session.queue.tail -= 1
         drop(session, Dropped.DROP_NO_MEMORY)
@@ -91,6 +94,8 @@ cdef void enqueue(Session* session, const Route* route, const Run* run, uint32_t
     slot.grant = session_grant(session, route)
     session.queued_qos0 += 0 if bits & SlotBits.SLOT_QOS else 1
     session.counters.queued += 1
+    if session.durable and bits & SlotBits.SLOT_QOS and (route.group != NULL or run.flags & RunFlags.RUN_RETAINED):
+        ledger_slot(session, EventKind.EVENT_QUEUED, slot)              # a restart does not deliver it again
 
 
 cdef bint deliver_shared(Session* session, const Route* route, Run* run) noexcept nogil:
@@ -124,8 +129,8 @@ cdef bint deliver_shared(Session* session, const Route* route, Run* run) noexcep
     return True
 
 
-cdef Status deliver_now(Session* session, const Route* route, const Run* run, const Source* source, uint32_t offset,
-                        Message* message, uint8_t bits, int64_t wall) noexcept nogil:
+cdef Status deliver_now(Session* session, const Route* route, const Run* run, const Source* source,
+                        const RecordView* record, Message* message, uint8_t bits, int64_t wall) noexcept nogil:
     """One message straight into the output; QoS 1 and 2 take a slot of the window."""
     cdef Slot* slot
     cdef Status status
@@ -145,14 +150,17 @@ cdef Status deliver_now(Session* session, const Route* route, const Run* run, co
     if status != Status.OK:
         unfly(session)
         return status
-    place(session, run, offset, slot)
+    place(run, record, slot)
     slot.grant = session_grant(session, route)
+    if session.durable:
+        ledger_slot(session, EventKind.EVENT_FLIGHT, slot)
     return Status.OK
 
 
 cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil:
     cdef Session* session = <Session*>self
     cdef bint online = session.state == SessionState.ONLINE
+    cdef bint again
     cdef bint direct
     cdef int64_t wall
     cdef uint8_t bits
@@ -164,12 +172,17 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
         return                                                          # [MQTT-3.8.3-3]
     if not online and not (session.persistent and route.qos):
         session.counters.dropped[<uint32_t>Dropped.DROP_OFFLINE] += run.count
+        if session.durable:
+            ledger_considered(session, run.count)
         return
     if online and slots_count(&session.queue) == 0 and session.resent == slots_count(&session.flight) \
             and has_room(session) and deliver_shared(session, route, run):
         session.link.host.touch(session.link)
         note_busy(session)
+        if session.durable:
+            ledger_considered(session, run.count)
         return
+    again = session.core.exchange.seen != NULL and route.group == NULL
     direct = in_log(run)
     wall = wall_ms() if online else 0
     source.topic = run.topic
@@ -180,6 +193,9 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
     source.flags = run.flags
     cursor_init(&cursor, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
     while record_next(&cursor, &record):
+        if again and seen_has(session.core.exchange.seen, self.number, run.partition.stream,
+                              run.base_offset + <uint64_t>record.offset_delta):
+            continue                                                    # it had it before the restart
         message_read(&record, run.base_timestamp_ms, run.flags, &message)
         bits = message.qos if message.qos < route.qos else route.qos    # [MQTT-3.8.4-8]
         if run.flags & RunFlags.RUN_RETAINED or (route.retain_as_published and message.retain):
@@ -189,12 +205,14 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
         elif (online and slots_count(&session.queue) == 0 and session.resent == slots_count(&session.flight)
               and has_room(session) and (direct or not bits & SlotBits.SLOT_QOS)
               and (not bits & SlotBits.SLOT_QOS or window_open(session))):
-            count_failure(session, deliver_now(session, route, run, &source, <uint32_t>(record.start - run.batch),
-                                               &message, bits, wall))
+            count_failure(session, deliver_now(session, route, run, &source, &record, &message, bits, wall))
         else:
-            enqueue(session, route, run, <uint32_t>(record.start - run.batch), bits, direct)
+            enqueue(session, route, run, &record, bits, direct)
     if online:
         window_pump(session)
         session.link.host.touch(session.link)
     else:
         note_busy(session)
+    if session.durable:
+        ledger_considered(session, run.count)
+        ledger_flush(session)

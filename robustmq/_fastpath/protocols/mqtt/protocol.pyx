@@ -11,12 +11,20 @@ from robustmq._fastpath.broker.retained cimport replay_cancel
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Exchange
 from robustmq._fastpath.broker.topic cimport Topics
 from robustmq._fastpath.link cimport OUT_HIGH_WATER, Link
-from robustmq._fastpath.mailbox cimport Mail, Mailbox, mail_init, mailbox_post
+from robustmq._fastpath.mailbox cimport (
+    Mail, mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_post, mailbox_run,
+)
+from robustmq._fastpath.broker.rounds cimport round_start
+from robustmq._fastpath.protocols.mqtt.durable cimport NEWS_SAVED, News, SnapshotCommand, ledgers_free, run_snapshot
+from robustmq._fastpath.protocols.mqtt.restore cimport restore_session
+from robustmq._fastpath.stores.sessions cimport (
+    SessionMark, session_log_begin, session_log_end, session_log_found, session_log_recovered,
+)
 from robustmq._fastpath.protocols.mqtt.inbound cimport collector_free, inbound_publish_frame
 from robustmq._fastpath.protocols.mqtt.link_events cimport events_install
 from robustmq._fastpath.protocols.mqtt.session cimport (
     DROPS, Attach, Core, Counters, Session, SessionState, session_detach, session_forget, session_free, session_goodbye,
-    session_move, session_new,
+    session_again, session_move, session_new,
 )
 from robustmq._fastpath.protocols.mqtt.window cimport window_give_back
 from robustmq._fastpath.protocols.mqtt.wire cimport Reason
@@ -58,6 +66,24 @@ cdef void run_end(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     free(command)
 
 
+cdef void run_news(Mail* mail, void* receiver, int64_t now_ns) noexcept with gil:
+    """On the control plane's thread."""
+    cdef News* news = <News*>mail
+    (<MqttProtocol>receiver).on_news(news.kind, news.number, news.value)
+    free(news)
+
+
+cdef void run_floor(Mail* mail, void* receiver, int64_t now_ns) noexcept with gil:
+    """Round.done."""
+    (<MqttProtocol>receiver).on_floor()
+
+
+cdef settle(list futures, uint64_t value):
+    for future in futures:
+        if not future.done():
+            future.set_result(value)
+
+
 cdef dict counters_dict(const Counters* c):
     """One reactor's counters by name."""
     named = {
@@ -70,7 +96,7 @@ cdef dict counters_dict(const Counters* c):
     named.update(
         bytes_in=c.bytes_in, bytes_out=c.bytes_out, redelivered=c.redelivered, duplicates_in=c.duplicates_in,
         batches_in=c.batches_in, refused=c.refused, keep_alive_expired=c.keep_alive_expired, retained_refused=c.retained_refused,
-        queued=c.queued,
+        events_lost=c.events_lost, snapshots_lost=c.snapshots_lost, queued=c.queued,
         inflight=c.inflight, awaiting_disk=c.awaiting_disk, connected=c.connected,
     )
     return named
@@ -84,6 +110,10 @@ cdef class MqttProtocol(ProtocolHandle):
         if self.core == NULL:
             raise MemoryError
         self.qsbr = -1
+        self.box.event_fd = -1
+        self.durable = {}
+        self.wishes = {}
+        self.saving = {}
         self.table = &self.core.table
 
     def __init__(self, Log log, Topics topics, exchange, *, max_packet_size=1 << 20, max_queued=1000,
@@ -103,12 +133,18 @@ cdef class MqttProtocol(ProtocolHandle):
         self.core.limits.connect_timeout_ns = connect_timeout_ms * 1_000_000
         self.core.limits.high_water = high_water_bytes
         events_install(self.core)
+        if self.core.wal != NULL:
+            if mailbox_init(&self.box, <void*>self) < 0:
+                raise OSError("no descriptor is left for the sessions' mailbox")
+            self.core.on_news = run_news
+            self.core.control = &self.box
 
     def __dealloc__(self):
         cdef uint32_t i
         if self.core != NULL:
             for i in range(REACTORS_MAX + 1):
                 collector_free(self.core.collectors[i])
+            ledgers_free(self.core)
             free(self.core)
 
     def session_open(self, bytes client_id, uint32_t reactor):
@@ -129,10 +165,138 @@ cdef class MqttProtocol(ProtocolHandle):
         cdef Session* session = <Session*>address
         if command == NULL:
             raise MemoryError
+        self.session_drop(address)
         mail_init(&command.mail, run_end)
         command.session = session
         command.reason = reason
         mailbox_post(session.box, &command.mail)
+
+    # --- sessions that survive the broker ---
+
+    @property
+    def survives(self):
+        """Whether sessions do: the log is on a disk."""
+        return self.core.control != NULL
+
+    def watch(self, loop):
+        """News of sessions are taken on this event loop from now on, until `close`."""
+        if self.core.control != NULL:
+            self.loop = loop
+            loop.add_reader(self.box.event_fd, self.take_news)
+            self.take_news()
+
+    def session_keep(self, uintptr_t address):
+        """The session is to survive; before it is attached as a persistent one."""
+        cdef Session* session = <Session*>address
+        if self.core.control == NULL or session.consumer.number in self.durable:
+            return
+        if not session_log_begin(self.core.log, session.consumer.number):
+            raise MemoryError
+        self.durable[session.consumer.number] = address
+
+    def session_drop(self, uintptr_t address):
+        """It is not to, any more."""
+        number = (<Session*>address).consumer.number
+        if self.durable.pop(number, None) is not None:
+            session_log_end(self.core.log, number)
+            for pending in (self.wishes, self.taken or {}, self.saving):
+                settle(pending.pop(number, []), 0)
+
+    def snapshot(self, uintptr_t address):
+        """A future: done when the journal holds all of the session as it is now, and in particular everything that was
+        published before this call; its value is what Log.wait_durable takes."""
+        future = self.loop.create_future()
+        number = (<Session*>address).consumer.number
+        if number not in self.durable:
+            future.set_result(0)
+            return future
+        self.wishes.setdefault(number, []).append(future)
+        self.loop.call_soon(self.begin_round)
+        return future
+
+    def begin_round(self):
+        """One round for all who wish; what is wished meanwhile is for the next."""
+        if self.taken is not None or not self.wishes or self.core.control == NULL:
+            return
+        self.taken, self.wishes = self.wishes, {}
+        mail_init(&self.round.done, run_floor)
+        with nogil:
+            round_start(&self.round, self.core.exchange, self.core.wal, &self.box)
+
+    cdef void on_floor(self):
+        cdef SnapshotCommand* command
+        taken, self.taken = self.taken, None
+        for number, futures in taken.items():
+            command = <SnapshotCommand*>malloc(sizeof(SnapshotCommand))
+            if command == NULL:
+                settle(futures, 0)
+                continue
+            mail_init(&command.mail, run_snapshot)
+            command.session = <Session*><uintptr_t>self.durable[number]
+            command.floor = self.round.floor
+            self.saving.setdefault(number, []).extend(futures)
+            mailbox_post(command.session.box, &command.mail)
+        self.begin_round()
+
+    cdef void on_news(self, uint32_t kind, uint64_t number, uint64_t value):
+        if kind == NEWS_SAVED:
+            settle(self.saving.pop(number, []), value)
+        elif number in self.durable:
+            self.wishes.setdefault(number, [])
+            if self.loop is not None:
+                self.loop.call_soon(self.begin_round)
+
+    def take_news(self):
+        """The doorbell rang."""
+        if self.core.control == NULL:
+            return
+        mailbox_awake(&self.box, True)
+        while True:
+            mailbox_run(&self.box, 256, 0)
+            if mailbox_may_sleep(&self.box):
+                break
+
+    def number_from(self, uint64_t first):
+        """Sessions made from now on get higher numbers: no life of the broker uses another's."""
+        self.core.last_number = first
+
+    def session_restore(self, bytes client_id, uint32_t reactor, uint64_t number):
+        """A session of the last life: its address. Before the reactors start; then subscribe it, then session_replay."""
+        cdef Session* session
+        cdef SessionMark* mark = session_log_found(self.core.log, number)
+        self.core.boxes[reactor] = self.core.exchange.boxes[reactor]
+        session = session_again(self.core, client_id, <uint32_t>len(client_id), reactor, number)
+        if session == NULL:
+            raise MemoryError
+        session.persistent = session.durable = 1
+        if mark != NULL:
+            session.consumer.floor = mark.floor
+        self.session_keep(<uintptr_t>session)
+        return <uintptr_t>session
+
+    def session_replay(self, uintptr_t address):
+        """Its window, its queue and its open identifiers, as the journal has them. Returns (entries that could not be read,
+        floor: what stands in the journal from there on, the exchange has to deliver again)."""
+        cdef Session* session = <Session*>address
+        cdef SessionMark* mark = session_log_found(self.core.log, session.consumer.number)
+        self.online()
+        try:
+            unreadable = restore_session(session, mark, self.keep[2])
+        finally:
+            qsbr_offline(self.qsbr)
+        return unreadable, session.consumer.floor
+
+    def restored(self):
+        """Every session that is wanted has been restored."""
+        session_log_recovered(self.core.log)
+
+    cdef int online(self) except -1:
+        if self.qsbr < 0:
+            self.qsbr = qsbr_register()
+            if self.qsbr < 0:
+                raise RuntimeError("no QSBR slot is left for the control plane's thread")
+        qsbr_online(self.qsbr)
+        return 0
 
     @staticmethod
     def attach_payload(bytes connack, *, uint8_t version, int64_t keep_alive_ms, uint32_t max_packet_out,
@@ -155,12 +319,8 @@ cdef class MqttProtocol(ProtocolHandle):
         cdef uint64_t n = len(frame)
         cdef const uint8_t* client = client_id
         cdef uint32_t client_len = <uint32_t>len(client_id)
-        if self.qsbr < 0:
-            self.qsbr = qsbr_register()
-            if self.qsbr < 0:
-                raise RuntimeError("no QSBR slot is left for the control plane's thread")
+        self.online()
         with nogil:
-            qsbr_online(self.qsbr)
             status = inbound_publish_frame(self.core, data, n, client, client_len, origin)
             qsbr_offline(self.qsbr)
         return int(status)
@@ -170,6 +330,16 @@ cdef class MqttProtocol(ProtocolHandle):
         if self.qsbr >= 0:
             qsbr_unregister(self.qsbr)
             self.qsbr = -1
+        if self.core.control != NULL:
+            if self.loop is not None and not self.loop.is_closed():
+                self.loop.remove_reader(self.box.event_fd)
+            self.loop = None
+            mailbox_run(&self.box, <uint32_t>-1, 0)
+            self.core.control = NULL
+            mailbox_close(&self.box)
+            for pending in (self.wishes, self.taken or {}, self.saving):
+                for number in list(pending):
+                    settle(pending.pop(number), 0)
 
     def counters(self):
         """One dict per reactor that has had anything to count, and the control plane's last."""

@@ -20,9 +20,14 @@ cdef enum SlotBits:
     SLOT_DONE = 128             # acknowledged or dropped; leaves when it is at the head
 
 
+cdef extern from "<stdint.h>" nogil:
+    const uint64_t NO_RECORD "UINT64_MAX"       # Slot.record of a retained message, which stands in no stream
+
+
 cdef struct Slot:
     uint64_t position           # of the batch in its stream's journal, see SlotBits
     uint64_t stream             # of the partition
+    uint64_t record             # its offset in the stream: what names it after a restart
     uint32_t offset             # of the record in the batch, bytes
     uint16_t packet_id          # 0 in the queue
     uint8_t bits                # SlotBits

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -19,6 +20,7 @@ from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will
 from .properties import Properties, read_properties
 from .reader import open_packet
 from .reasons import Reason, WireError
+from .records import Record, Records
 from .sessions import NEVER, Connection, Credentials, Limits, Session, Subscription
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,11 @@ STATUS = {Reason.MALFORMED: 16, Reason.PACKET_TOO_LARGE: 17, Reason.PROTOCOL_ERR
           Reason.QUOTA: 29, Reason.BUSY: 29}
 NOT_AUTHORIZED = 21
 PACKET_MAX = 268_435_460
+
+
+def wall_ms() -> int:
+    """The wall clock: what an expiry that outlives the broker is measured with."""
+    return time.time_ns() // 1_000_000
 
 
 class Reactors(Protocol):
@@ -53,6 +60,10 @@ class Sessions(Protocol):
     def attach_payload(self, connack: bytes, *, version: int, keep_alive_ms: int, max_packet_out: int,
                        send_maximum: int, alias_out_max: int, persistent: bool) -> bytes: ...
     def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int: ...
+    def session_number(self, address: int) -> int: ...
+    def session_keep(self, address: int) -> None: ...
+    def session_drop(self, address: int) -> None: ...
+    def snapshot(self, address: int) -> asyncio.Future[int]: ...
 
 
 class Subscriptions(Protocol):
@@ -88,12 +99,14 @@ class MqttService:
     """The registry of sessions and the answers to what reactors do not answer themselves."""
 
     def __init__(self, protocol: Sessions, reactors: Reactors, subscriptions: Subscriptions,
-                 limits: Limits | None = None, authenticator: Authenticator | None = None) -> None:
+                 limits: Limits | None = None, authenticator: Authenticator | None = None,
+                 records: Records | None = None) -> None:
         self._protocol = protocol
         self._reactors = reactors
         self._subscriptions = subscriptions
         self._limits = limits or Limits()
         self._authenticator = authenticator or AllowAll()
+        self._records = records                         # None: sessions end with the broker
         self._sessions: dict[str, Session] = {}
         self._connections: dict[int, Connection] = {}
         self._admitting: set[int] = set()               # links whose CONNECT is being judged
@@ -114,7 +127,7 @@ class MqttService:
         elif payload[0] >> 4 == 1:
             await self._connect(link_id, payload)
         else:
-            self._request(link_id, payload)
+            await self._request(link_id, payload)
 
     async def _connect(self, link_id: int, frame: bytes) -> None:
         version = packets.peek_version(frame)
@@ -150,11 +163,57 @@ class MqttService:
         session.link_id = link_id
         self._connections[link_id] = Connection(session, connect.version, connect.will)
         welcome = self._welcome(session, connect, present)
+        if not await self._settled(link_id, session, self._save(session)):
+            return
         if session.reactor == link_id >> 56:
             self._reactors.answer(link_id, TO_LINK_ATTACH, welcome, session.address)
         else:
             session.moving |= {link_id}
             self._reactors.move(link_id, session.reactor, TO_LINK_ATTACH, welcome, session.address)
+
+    def _save(self, session: Session) -> int:
+        """Write the record of a session that is to survive; the position for `_settled`, 0: there is none."""
+        if self._records is None or session.ended:
+            return 0
+        if session.expiry_s == 0:
+            self._forget(session)
+            return 0
+        connection = self._connections.get(session.link_id)
+        will = connection.will if connection is not None else session.pending_will
+        try:
+            self._protocol.session_keep(session.address)
+            session.kept = True
+            return self._records.put(Record(
+                session.client_id, self._protocol.session_number(session.address), session.expiry_s,
+                0 if session.link_id else session.away_ms, will, list(session.subscriptions.values())))
+        except OSError as error:
+            log.error("a session would not survive a restart: %s", error, extra={"client": session.client_id})
+            return 0
+
+    async def _settled(self, link_id: int, session: Session, position: int) -> bool:
+        """Wait until what the answer depends on is durable. False: the link is gone, or no longer the session's."""
+        if position and self._records is not None:
+            try:
+                await self._records.settled(position)
+            except OSError as error:
+                log.error("a session would not survive a restart: %s", error, extra={"client": session.client_id})
+        if link_id not in self._connections:
+            return False
+        if session.ended or session.link_id != link_id:
+            self._refuse(link_id, Reason.TAKEN_OVER, b"")           # before it was attached
+            return False
+        return True
+
+    def _forget(self, session: Session) -> None:
+        """Nothing of the session survives the broker any more."""
+        if self._records is not None and session.kept:
+            session.kept = False
+            self._protocol.session_drop(session.address)
+            try:
+                self._records.remove(session.client_id)
+            except OSError as error:
+                log.error("a session that is over may come back after a restart: %s", error,
+                          extra={"client": session.client_id})
 
     def _session_for(self, link_id: int, client_id: str, connect: Connect) -> tuple[Session, bool]:
         """The session to attach, and whether it was there before [MQTT-3.1.2-4 to -6, MQTT-3.1.4-3]."""
@@ -207,7 +266,7 @@ class MqttService:
             alias_out_max=min(connect.number("topic_alias_maximum", 0), limits.topic_alias_max),
             persistent=session.expiry_s > 0)
 
-    def _request(self, link_id: int, frame: bytes) -> None:
+    async def _request(self, link_id: int, frame: bytes) -> None:
         """SUBSCRIBE or UNSUBSCRIBE."""
         connection = self._connections.get(link_id)
         if connection is None or connection.session.link_id != link_id:
@@ -215,15 +274,15 @@ class MqttService:
         version = connection.version
         try:
             if frame[0] >> 4 == 8:
-                self._subscribe(link_id, connection, packets.decode_subscribe(frame, version))
+                await self._subscribe(link_id, connection, packets.decode_subscribe(frame, version))
             else:
-                self._unsubscribe(link_id, connection, packets.decode_unsubscribe(frame, version))
+                await self._unsubscribe(link_id, connection, packets.decode_unsubscribe(frame, version))
         except WireError as error:
             log.info("MQTT client closed: %s", error, extra={"client": connection.session.client_id})
             self._refuse(link_id, error.reason,
                          packets.encode_disconnect(error.reason, str(error)) if version == V5 else b"")
 
-    def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> None:
+    async def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> None:
         session = connection.session
         codes: list[int] = []
         replays: list[Filter] = []
@@ -247,6 +306,11 @@ class MqttService:
             asked = wanted.retain_handling == 0 or (new and wanted.retain_handling == 1)
             if asked and not wanted.text.startswith("$share/"):
                 replays.append(wanted)
+        if session.kept:
+            # The snapshot says that all before it was considered: a restart sends nothing from before the subscription.
+            position = await self._protocol.snapshot(session.address)
+            if not await self._settled(link_id, session, max(position, self._save(session))):
+                return
         self._reactors.answer(link_id, TO_LINK_REPLY,
                               packets.encode_suback(connection.version, request.packet_id, codes))
         for one in replays:
@@ -261,7 +325,7 @@ class MqttService:
         full = len(session.subscriptions) >= self._limits.max_subscriptions_per_session
         return Reason.QUOTA if full and wanted.text not in session.subscriptions else None
 
-    def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> None:
+    async def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> None:
         session = connection.session
         codes: list[int] = []
         for text in request.filters:
@@ -270,6 +334,8 @@ class MqttService:
                 continue
             self._subscriptions.unsubscribe(session.address, text)
             codes.append(Reason.SUCCESS)
+        if session.kept and not await self._settled(link_id, session, self._save(session)):
+            return
         self._reactors.answer(link_id, TO_LINK_REPLY,
                               packets.encode_unsuback(connection.version, request.packet_id, codes))
 
@@ -313,6 +379,7 @@ class MqttService:
         current = session.link_id == link_id and not session.ended
         if current:
             session.link_id = 0
+            session.away_ms = wall_ms()
         if will is not None:
             delay_s = min(will.delay_s, session.expiry_s)
             if session.ended or delay_s == 0:
@@ -322,14 +389,34 @@ class MqttService:
                 session.will_timer = asyncio.get_running_loop().call_later(delay_s, self._will_due, session)
         if current and session.expiry_s == 0:
             self._end(session, Reason.SUCCESS)
-        elif current and session.expiry_s != NEVER:
-            session.expiry_timer = asyncio.get_running_loop().call_later(
-                session.expiry_s, self._end, session, Reason.SUCCESS)
+        elif current:
+            self._save(session)
+            if session.expiry_s != NEVER:
+                session.expiry_timer = asyncio.get_running_loop().call_later(
+                    session.expiry_s, self._end, session, Reason.SUCCESS)
+
+    def adopt(self, sessions: Iterable[Session]) -> None:
+        """Sessions that outlived the broker. Their clients are away since the connection's end, or since now when it
+        was the broker that ended; a will that was due goes out, an expiry that has passed ends its session."""
+        loop = asyncio.get_running_loop()
+        now_ms = wall_ms()
+        for session in sessions:
+            session.away_ms = session.away_ms or now_ms
+            away_s = max(0.0, (now_ms - session.away_ms) / 1000)
+            self._sessions[session.client_id] = session
+            self._save(session)
+            if session.pending_will is not None:
+                delay_s = min(session.pending_will.delay_s, session.expiry_s)
+                session.will_timer = loop.call_later(max(0.0, delay_s - away_s), self._will_due, session)
+            if session.expiry_s != NEVER:
+                session.expiry_timer = loop.call_later(
+                    max(0.0, session.expiry_s - away_s), self._end, session, Reason.SUCCESS)
 
     def _will_due(self, session: Session) -> None:
         will, session.pending_will, session.will_timer = session.pending_will, None, None
         if will is not None:
             self._publish_will(session, will)
+            self._save(session)
 
     def _publish_will(self, session: Session, will: Will) -> None:
         status = self._protocol.publish(packets.encode_will(will), session.client_id.encode())
@@ -342,6 +429,7 @@ class MqttService:
         session.disarm()
         self._will_due(session)
         session.ended = True
+        self._forget(session)
         self._sessions.pop(session.client_id, None)
         for text in session.subscriptions:
             self._subscriptions.unsubscribe(session.address, text)

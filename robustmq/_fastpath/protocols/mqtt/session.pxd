@@ -58,11 +58,13 @@ cdef struct Counters:           # one per reactor; read relaxed by the control p
     uint64_t refused            # connections closed for a fault of the client's
     uint64_t keep_alive_expired
     uint64_t retained_refused   # mqtt.max_retained topics have one: published, not retained
+    uint64_t events_lost        # of persistent sessions: the journal did not take them
+    uint64_t snapshots_lost
     uint64_t queued             # now
     uint64_t inflight           # now, towards clients
     uint64_t awaiting_disk      # now, acknowledgements
     uint64_t connected          # now
-    uint64_t padding[8]         # the next reactor's counters start on another cache line
+    uint64_t padding[6]         # the next reactor's counters start on another cache line
 
 
 cdef struct Limits:
@@ -80,6 +82,12 @@ cdef struct Limits:
 cdef struct Collector           # private: inbound.pyx; one per reactor
 
 
+cdef struct Ledger:             # events of a turn on their way to the journal; durable.pxd
+    uint8_t* data
+    uint32_t len
+    uint32_t cap
+
+
 cdef struct Core:
     Protocol table              # first: link.protocol is the Core
     Exchange* exchange
@@ -91,6 +99,9 @@ cdef struct Core:
     uint64_t last_number        # Consumer.number; atomic
     void (*deliver)(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil    # of every session
     Collector* collectors[REACTORS_MAX + 1]     # the last one belongs to the control plane's thread
+    Mailbox* control                            # of the control plane; NULL: sessions end with the broker
+    void (*on_news)(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil
+    Ledger ledgers[REACTORS_MAX + 1]
     Counters counters[REACTORS_MAX + 1]
 
 
@@ -140,6 +151,9 @@ cdef struct Session:
     Grant* grants               # 255 at most, on demand
     Topic* topic                # what was published to last, valid while the table's epoch is `topic_epoch`
     uint64_t topic_epoch
+    uint64_t sequence           # of its last entry in the journal
+    uint32_t events_bytes       # since its last snapshot
+    uint32_t considered         # records since then
     uint32_t topic_partition
     uint32_t max_packet_out     # the client's
     uint32_t resent             # slots of `flight` that this connection has seen
@@ -156,7 +170,8 @@ cdef struct Session:
     uint8_t state               # SessionState; session_move is its only writer
     uint8_t persistent          # QoS > 0 waits for an absent client
     uint8_t said_goodbye        # a DISCONNECT went out on this connection
-    uint8_t reserved[2]
+    uint8_t durable             # persistent, and the log is on a disk
+    uint8_t wished              # a snapshot was asked for
     uint16_t client_id_len
     # client identifier follows
 
@@ -190,6 +205,10 @@ cdef enum AnswerKind:
 
 # A connection of `reactor` was opened before (it knows the mailbox). NULL: memory is out.
 cdef Session* session_new(Core* core, const uint8_t* client_id, uint32_t n, uint32_t reactor) noexcept nogil
+
+# The same for a session of the broker's last life, which keeps its number.
+cdef Session* session_again(Core* core, const uint8_t* client_id, uint32_t n, uint32_t reactor,
+                            uint64_t number) noexcept nogil
 
 # At once, when nobody can name it any more. It has ended: detached and forgotten before. Its Core may be gone already.
 cdef void session_free(Session* session) noexcept nogil

@@ -8,6 +8,7 @@ from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport Mailbox
 from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
 from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.protocols.mqtt.aliases cimport aliases_forget
 from robustmq._fastpath.protocols.mqtt.rings cimport (
     Slot, SlotBits, acks_count, acks_free, ids_free, slots_at, slots_count, slots_free,
 )
@@ -37,10 +38,15 @@ cdef bint session_move(Session* session, SessionState to) noexcept nogil:
 
 
 cdef Session* session_new(Core* core, const uint8_t* client_id, uint32_t n, uint32_t reactor) noexcept nogil:
+    return session_again(core, client_id, n, reactor, fetch_add_u64(&core.last_number, 1) + 1)
+
+
+cdef Session* session_again(Core* core, const uint8_t* client_id, uint32_t n, uint32_t reactor,
+                            uint64_t number) noexcept nogil:
     cdef Session* session = <Session*>calloc(1, sizeof(Session) + n)
     if session == NULL:
         return NULL
-    session.consumer.number = fetch_add_u64(&core.last_number, 1) + 1
+    session.consumer.number = number
     session.consumer.reactor = reactor
     session.consumer.deliver = core.deliver
     session.consumer.busy = 1
@@ -50,19 +56,6 @@ cdef Session* session_new(Core* core, const uint8_t* client_id, uint32_t n, uint
     session.client_id_len = <uint16_t>n
     memcpy(<uint8_t*>session + sizeof(Session), client_id, n)
     return session
-
-
-cdef void forget_aliases(Session* session) noexcept nogil:
-    """Aliases live as long as the connection [MQTT-3.3.2-7]."""
-    cdef uint32_t i
-    if session.aliases_in != NULL:
-        for i in range(session.core.limits.topic_alias_max):
-            free(session.aliases_in[i].name)
-        free(session.aliases_in)
-        session.aliases_in = NULL
-    free(session.aliases_out)
-    session.aliases_out = NULL
-    session.alias_out_count = 0
 
 
 cdef void session_free(Session* session) noexcept nogil:
@@ -95,7 +88,7 @@ cdef void session_detach(Session* session) noexcept nogil:
     session.counters.awaiting_disk -= acks_count(&session.acks)
     acks_free(&session.acks)            # the client sends again what was not acknowledged [MQTT-4.4.0-1]
     session.unacked_in = 0 if session.received == NULL else session.received.count
-    forget_aliases(session)
+    aliases_forget(session)
     session_move(session, SessionState.OFFLINE)
     session_trim(session)
 
@@ -114,6 +107,7 @@ cdef Status session_attach(Session* session, Link* link, const Attach* how, cons
     link.session = session
     session.version = how.version
     session.persistent = how.persistent
+    session.durable = how.persistent and session.core.control != NULL
     session.said_goodbye = 0
     session.keep_alive_ns = how.keep_alive_ns
     session.max_packet_out = how.max_packet_out

@@ -29,8 +29,10 @@ class Session:
     expiry_s: int = 0
     ended: bool = False
     end_reason: int = 0
+    away_ms: int = 0                            # wall clock of the last connection's end
     moving: frozenset[int] = frozenset()        # links on their way to the session's reactor
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    kept: bool = False                          # it has a record, and survives the broker
     pending_will: Will | None = None
     will_timer: asyncio.TimerHandle | None = None
     expiry_timer: asyncio.TimerHandle | None = None

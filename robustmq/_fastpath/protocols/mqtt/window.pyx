@@ -8,6 +8,7 @@ from robustmq._fastpath.broker.shared cimport shared_return
 from robustmq._fastpath.broker.topic cimport Topic
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.out cimport out_commit, out_reserve
+from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_id, ledger_slot
 from robustmq._fastpath.protocols.mqtt.encode cimport Frame
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
 from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count
@@ -85,6 +86,8 @@ cdef Status put_pubrel(Session* session, uint16_t packet_id, uint8_t reason) noe
 
 cdef void done(Session* session, Slot* slot, uint32_t i) noexcept nogil:
     """The i-th in flight is finished; the window moves on past all that are."""
+    if session.durable:
+        ledger_id(session, EventKind.EVENT_DONE, slot.packet_id)
     session_release(session, slot)
     slot.bits |= SlotBits.SLOT_DONE
     session.unacked_out -= 1
@@ -95,6 +98,14 @@ cdef void done(Session* session, Slot* slot, uint32_t i) noexcept nogil:
         session.flight.head += 1
         if session.resent:
             session.resent -= 1
+
+
+cdef void released(Session* session, Slot* slot) noexcept nogil:
+    """QoS 2: from here on PUBREL goes out; the payload is not needed any more."""
+    if session.durable:
+        ledger_id(session, EventKind.EVENT_RELEASED, slot.packet_id)
+    session_release(session, slot)
+    slot.bits |= SlotBits.SLOT_RELEASED
 
 
 cdef Status resend(Session* session, Slot* slot, uint32_t i, int64_t wall) noexcept nogil:
@@ -113,8 +124,7 @@ cdef Status resend(Session* session, Slot* slot, uint32_t i, int64_t wall) noexc
     count_failure(session, status)
     if slot.bits & SlotBits.SLOT_QOS == 2:
         # The client may have the identifier open: PUBREL closes it, whichever it is.
-        session_release(session, slot)
-        slot.bits |= SlotBits.SLOT_RELEASED
+        released(session, slot)
         return put_pubrel(session, slot.packet_id, Reason.SUCCESS)
     done(session, slot, i)
     return Status.OK
@@ -134,8 +144,11 @@ cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
         if status == Status.OK:
             flying.position = slot.position
             flying.stream = slot.stream
+            flying.record = slot.record
             flying.offset = slot.offset
             flying.grant = slot.grant
+            if session.durable:
+                ledger_slot(session, EventKind.EVENT_FLIGHT, flying)
         else:
             unfly(session)
     else:
@@ -211,8 +224,7 @@ cdef Status window_acked(Session* session, uint32_t packet, const Ack* ack) noex
         if ack.reason >= 0x80:
             done(session, slot, i)                                      # the identifier is free [MQTT-4.13.2]
             return Status.OK
-        session_release(session, slot)
-        slot.bits |= SlotBits.SLOT_RELEASED                             # the payload is not needed any more
+        released(session, slot)
         return put_pubrel(session, ack.packet_id, Reason.SUCCESS)       # [MQTT-4.3.3-4]
     elif slot.bits & SlotBits.SLOT_RELEASED:
         done(session, slot, i)
@@ -254,6 +266,7 @@ cdef void give_back(Session* session, const Slot* slot) noexcept nogil:
     run.flags = source.flags
     run.ref = &block.ref
     run.position = slot.position if not slot.bits & SlotBits.SLOT_KEPT else 0
+    run.base_offset = slot.record - <uint64_t>record.offset_delta
     run.base_timestamp_ms = batch_base_timestamp(source.batch)
     shared_return(session.grants[slot.grant].group, &run)
     ref_release(&block.ref)

@@ -1,0 +1,15 @@
+"""Deliver the log again at start: the feeds of topics that have subscribers begin at their floors instead of at the end.
+
+One thread, before the reactors start, inside a QSBR section; the feeds' mail is posted and runs on whoever empties the
+mailboxes then.
+"""
+from libc.stdint cimport uint64_t
+from robustmq._fastpath.broker.routes cimport Exchange
+from robustmq._fastpath.stores.partition cimport Partition
+
+
+# How many feeds have something to deliver. `lowest`: the lowest floor, for topics whose records are of many MQTT topics.
+cdef uint64_t restart_feeds(Exchange* exchange, uint64_t lowest) noexcept nogil
+
+# The first offset whose batch stands at journal position `floor` or above; the end when there is none.
+cdef uint64_t offset_from(Partition* partition, uint64_t floor) noexcept nogil
