@@ -4,7 +4,7 @@ import heapq
 
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.stdlib cimport calloc, free, malloc
-from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, load_relaxed_u64, store_release_ptr
+from robustmq._fastpath.atomic cimport load_acquire_u64, store_release_ptr
 from robustmq._fastpath.mailbox cimport (
     mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
 )
@@ -15,7 +15,7 @@ from robustmq._fastpath.status cimport (
 )
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_carry, core_find, core_free, core_new
 from robustmq._fastpath.stores.journal cimport (
-    JournalCounters, entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
+    entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
     journal_may_sync, journal_start, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
@@ -30,6 +30,7 @@ from robustmq._fastpath.stores.sealed cimport sealed_init
 from robustmq._fastpath.stores.sealer cimport Sealer, sealer_seal_all, sealer_start, sealer_stop
 from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
 from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
+from robustmq._fastpath.stores.stats cimport log_stats
 from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream
 from robustmq._fastpath.stores.table cimport table_each
 
@@ -452,12 +453,7 @@ cdef class Log:
 
     def stats(self):
         """{'wal': …, 'memory': …, 'sealed': …}: numbers since start; sync_buckets[i] counts syncs of less than 2^i µs."""
-        found = {"memory": journal_stats(self.core.memory)}
-        if self.core.wal != NULL:
-            found["wal"] = journal_stats(self.core.wal)
-            found["sealed"] = dict(<dict>self.core.sealed.counters, **self.core.sealer.counters,
-                                   **self.core.sealed.loader.counters)
-        return found
+        return log_stats(self.core)
 
 
 cdef int reader() except -1:
@@ -478,19 +474,3 @@ cdef Policy edited(Policy policy, dict fields) except *:
             value = sum({"delete": CLEANUP_DELETE, "compact": CLEANUP_COMPACT}[word.strip()] for word in value.split(","))
         all[name] = value
     return all
-
-
-cdef dict journal_stats(Journal* journal):
-    cdef JournalCounters copy
-    cdef JournalCounters* c = &copy
-    cdef size_t i
-    for i in range(sizeof(JournalCounters) // sizeof(uint64_t)):
-        (<uint64_t*>c)[i] = load_relaxed_u64(<uint64_t*>&journal.counters + i)
-    return {
-        "entries": c.entries, "bytes": c.bytes, "syncs": c.syncs, "sync_ns": c.sync_ns, "sync_ns_max": c.sync_ns_max,
-        "sync_buckets": list(c.sync_buckets), "rolls": c.rolls, "roll_makes": c.roll_makes,
-        "retired": c.retired, "presses": c.presses, "segments": load_acquire_u32(&journal.segments.made),
-        "pinned": load_acquire_u32(&journal.segments.pinned), "segment_bytes": journal.segments.size,
-        "start": journal_start(journal), "tail": journal_tail(journal), "durable": journal_durable(journal),
-        "bytes_kept": journal_tail(journal) - journal_start(journal),
-    }

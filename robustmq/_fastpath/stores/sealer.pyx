@@ -158,8 +158,8 @@ cdef Status write_run(Work* work, Writer* writer, uint64_t first, uint64_t end, 
         bytes += record_span(entry)
         i += 1
     next[0] = i
-    work.sealer.counters.batches += i - first
-    work.sealer.counters.batch_bytes += bytes
+    count(&work.sealer.counters.batches, i - first)
+    count(&work.sealer.counters.batch_bytes, bytes)
     return why
 
 
@@ -243,8 +243,8 @@ cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept no
         sealed_drop(work.files[i])      # the writer's use; a file that no partition uses is deleted
     free(work.items)
     free(work.files)
-    sealer.counters.sealings += 1
-    sealer.counters.sealing_ns += <uint64_t>(clock_monotonic_ns() - began)
+    count(&sealer.counters.sealings, 1)
+    count(&sealer.counters.sealing_ns, <uint64_t>(clock_monotonic_ns() - began))
     return why
 
 
@@ -376,6 +376,9 @@ cdef Status sealer_seal_all(Sealer* sealer) noexcept nogil:
     pthread_mutex_lock(&sealer.lock)
     while sealer.sealed < until and not sealer.stopping and not sealer.failed and journal_health(journal) == OK:
         pthread_cond_wait(&sealer.moved, &sealer.lock)
-    why = OK if sealer.sealed >= until else journal_health(journal)
+    if sealer.sealed < until:
+        why = journal_health(journal)
+        if why == OK:
+            why = SHUTTING_DOWN
     pthread_mutex_unlock(&sealer.lock)
-    return why if why != OK or sealer.sealed >= until else SHUTTING_DOWN
+    return why
