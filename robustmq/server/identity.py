@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import uuid
 
-from robustmq.server.meta.store import Compare, MetaStore, Put
+from robustmq._fastpath.protocols.kafka.errors import ErrorCode
+from robustmq._fastpath.protocols.kafka.needs import KafkaError
+from robustmq.server.meta.store import Compare, MetaError, MetaStore, Put
 from robustmq.server.state import StateLog
 
 CLUSTER_ID = "cluster/id"
@@ -41,7 +43,13 @@ class ProducerIds:
         self._next = self._end = 0
 
     async def next(self) -> int:
-        """A new id."""
+        """A new id. KafkaError when nothing can be written."""
+        try:
+            return await self._next_id()
+        except (MetaError, OSError) as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+
+    async def _next_id(self) -> int:
         while self._next == self._end:
             kept = await self._meta.get(PRODUCER_IDS)
             first = 0 if kept is None else int(kept.value)

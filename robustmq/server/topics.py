@@ -15,6 +15,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from robustmq._fastpath.broker.topic import TopicError, Topics
@@ -144,7 +145,8 @@ class TopicAdmin:
             self._make(name, partitions, configs, topic_id)
         except KafkaError:
             if explicit:
-                await self._meta.delete(PREFIX + name)
+                with suppress(MetaError):           # then the next start finishes the creation
+                    await self._meta.delete(PREFIX + name)
             raise
         if explicit:
             self._apply(name, configs)

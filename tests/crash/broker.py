@@ -1,6 +1,7 @@
 """robustmq-server as a child that is killed and started again on the same ports."""
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -30,6 +31,7 @@ class Broker:
     def __init__(self, data_dir: Path, settings: dict[str, str]) -> None:
         self.mqtt, self.kafka = free_port(), free_port()
         self.data_dir = data_dir
+        self.environment: dict[str, str] = {}       # what it has besides ours
         self.log = data_dir.parent / "broker.log"
         named = {"mqtt.listen": f"127.0.0.1:{self.mqtt}", "kafka.listen": f"127.0.0.1:{self.kafka}",
                  "mqtt.ws_listen": "", "http.listen": "", "log.level": "warning", "log.format": "human", **settings}
@@ -41,7 +43,8 @@ class Broker:
     def spawn(self) -> None:
         """Begin a start."""
         with self.log.open("a") as stderr:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                            env={**os.environ, **self.environment})
 
     def start(self) -> float:
         """Start and wait for the ready line; returns the seconds that took."""

@@ -40,6 +40,7 @@ class Load:
 
     def __init__(self, mqtt_port: int, kafka_port: int) -> None:
         self.mqtt = [MqttPublisher(f"m{i}", f"crash/mqtt/{i}", mqtt_port) for i in range(2)]
+        self.mqtt.append(MqttPublisher("q", "crash/mqtt/q2", mqtt_port, qos=2))
         self.kafka = [KafkaPublisher(f"k{i}", f"crash.kafka.{i}", kafka_port) for i in range(2)]
         self.librdkafka = LibrdkafkaPublisher("l", "crash.librdkafka", kafka_port)
         self.retained = MqttPublisher("r", "crash/retained", mqtt_port, RETAINED)

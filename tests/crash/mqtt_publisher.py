@@ -1,4 +1,4 @@
-"""A publisher of QoS 1 that survives its broker: pipelined, resends what was not acknowledged, remembers what was.
+"""A publisher of QoS 1 or 2 that survives its broker: pipelined, resends what was not acknowledged, remembers what was.
 
 Plain sockets and a dozen lines of MQTT 3.1.1, so that the history it keeps is exactly what the wire said.
 """
@@ -45,15 +45,17 @@ def payload(label: str, sequence: int) -> bytes:
 class Publisher(threading.Thread):
     """Publishes `name:0:…`, `name:1:…`, … to `topic` until told to stop; reconnects for as long as that takes.
 
+    `qos` 2: what was not acknowledged (PUBREC) is sent again as a new message of the next connection.
     `retained` topics above 0: each message is retained, on one of so many topics below `topic` in turn.
     """
 
-    def __init__(self, name: str, topic: str, port: int, retained: int = 0) -> None:
+    def __init__(self, name: str, topic: str, port: int, retained: int = 0, qos: int = 1) -> None:
         super().__init__(name=f"mqtt-{name}", daemon=True)
-        self.label, self.topic, self.port, self.retained = name, topic, port, retained
+        self.label, self.topic, self.port, self.retained, self.qos = name, topic, port, retained, qos
         self.acked: set[int] = set()
         self.failed: list[str] = []
         self.unacked: OrderedDict[int, int] = OrderedDict()     # packet identifier -> sequence, in sending order
+        self.releases = bytearray()     # PUBRELs to be sent
         self.sequence = 0
         self.allowance = 0              # messages that may still be begun in this round
         self.stopping = threading.Event()
@@ -81,11 +83,12 @@ class Publisher(threading.Thread):
             incoming = read_exactly(sock, 4)
             if incoming[0] != 0x20 or incoming[3] != 0:
                 raise AssertionError(f"CONNACK {incoming.hex()}")
+            self.releases.clear()
             resend = b"".join(self.publish(pid, sequence, dup=True) for pid, sequence in self.unacked.items())
             sock.sendall(resend)
             pending = bytearray()
             while not self.stopping.is_set() or self.unacked:
-                burst = bytearray()
+                burst, self.releases = self.releases, bytearray()
                 while len(self.unacked) < WINDOW and self.allowance > 0 and not self.stopping.is_set():
                     self.allowance -= 1
                     pid = self.sequence % 65535 + 1
@@ -107,17 +110,20 @@ class Publisher(threading.Thread):
     def publish(self, pid: int, sequence: int, *, dup: bool) -> bytes:
         topic = f"{self.topic}/{sequence % self.retained}" if self.retained else self.topic
         body = utf8(topic) + struct.pack(">H", pid) + payload(self.label, sequence)
-        return packet(0x32 | dup << 3 | (self.retained > 0), body)
+        return packet(0x30 | self.qos << 1 | dup << 3 | (self.retained > 0), body)
 
     def take_acks(self, pending: bytearray) -> None:
-        """Consume whole PUBACKs; anything else is a broker's error."""
+        """Consume whole PUBACKs, or PUBRECs and PUBCOMPs; anything else is a broker's error."""
+        stored = 0x40 if self.qos == 1 else 0x50
         while len(pending) >= 4:
-            if pending[0] != 0x40 or pending[1] != 2:
-                raise AssertionError(f"expected PUBACK, got {bytes(pending[:8]).hex()}")
-            sequence = self.unacked.pop(struct.unpack_from(">H", pending, 2)[0])
-            self.acked.add(sequence)
+            if pending[0] not in (stored, 0x70) or pending[1] != 2:
+                raise AssertionError(f"expected PUBACK or PUBREC, got {bytes(pending[:8]).hex()}")
+            if pending[0] == stored:
+                sequence = self.unacked.pop(struct.unpack_from(">H", pending, 2)[0])
+                self.acked.add(sequence)
+                if self.qos == 2:
+                    self.releases += packet(0x62, bytes(pending[2:4]))
             del pending[:4]
-
 
 
 def retained_sequences(port: int, topic: str, count: int) -> dict[int, int]:

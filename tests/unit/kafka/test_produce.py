@@ -156,7 +156,8 @@ def test_the_answer_waits_for_the_disk_while_requests_go_on(rig: Rig) -> None:
 def test_a_failed_sync_takes_back_what_waits_for_the_disk(rig: Rig, version: int) -> None:
     rig.topic("safe", partitions=3, durability="disk")
     host = rig.host()
-    host.feed(rig.produce(version, {"safe": {0: batch(), 1: None, 2: batch(b"x")}, "orders": {0: None}}, correlation=1) +
+    parts = {"safe": {0: batch(), 1: None, 2: batch(b"x")}, "orders": {0: None}}
+    host.feed(rig.produce(version, parts, correlation=1) +
               rig.produce(version, {"orders": {0: batch()}}, correlation=2))
     first, second = (produced(version, payload) for payload in frames(host.sync_failed()))
     assert (first[0], second[0]) == (1, 2)

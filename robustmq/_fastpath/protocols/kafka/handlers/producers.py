@@ -2,7 +2,7 @@
 from ..errors import ErrorCode
 from ..frames import RequestHeader
 from ..messages import InitProducerIdRequest, InitProducerIdResponse
-from ..needs import Broker
+from ..needs import Broker, KafkaError
 
 NO_PRODUCER = -1
 
@@ -20,4 +20,7 @@ async def init_producer_id(broker: Broker, header: RequestHeader,
         error = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     if error is not ErrorCode.NONE:
         return InitProducerIdResponse(error_code=error, producer_id=NO_PRODUCER, producer_epoch=NO_PRODUCER)
-    return InitProducerIdResponse(producer_id=await broker.producer_ids.next(), producer_epoch=0)
+    try:
+        return InitProducerIdResponse(producer_id=await broker.producer_ids.next(), producer_epoch=0)
+    except KafkaError as refused:
+        return InitProducerIdResponse(error_code=refused.code, producer_id=NO_PRODUCER, producer_epoch=NO_PRODUCER)

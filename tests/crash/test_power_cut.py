@@ -1,0 +1,18 @@
+"""A few power cuts in every test run; `make powercut` makes many."""
+from pathlib import Path
+
+from tests.crash import power_cut
+from tests.crash.broker_kill import SMALL
+
+
+def run(directory: Path, rounds: int, durability: str) -> list[str]:
+    return power_cut.run(rounds, {**SMALL, "storage.durability": durability}, rounds, 20261123, directory)
+
+
+def test_nothing_acknowledged_is_lost_over_power_cuts(tmp_path: Path) -> None:
+    assert run(tmp_path, 4, "disk") == []
+
+
+def test_the_harness_sees_what_is_lost(tmp_path: Path) -> None:
+    """Durability `process` promises nothing about power: something acknowledged must be missing."""
+    assert any("missing" in finding for finding in run(tmp_path, 2, "process"))
