@@ -17,6 +17,7 @@ ROW = struct.Struct("=QQQiI96s")
 FOR_EVER = (1 << 64) - 1
 SECTOR = 512                # what a disk writes whole
 CHUNK = 1 << 16
+ROOT = 1                    # id of DISK_BELOW
 
 
 @functools.cache
@@ -37,7 +38,6 @@ class Name:
 
     kind: str
     id: int
-    inode: int
     name: str
 
 
@@ -82,7 +82,7 @@ class Disk:
         """After the process was killed: what a power cut leaves. Some of what was not synced survives, at random."""
         luck = dice.choice([0.0, 0.0, 0.1, 0.5, 0.95])
         found = self.root / "found"
-        Remains(self.shadow, self.below, dice, luck).rebuild(found, 1, self.below)
+        Remains(self.shadow, self.below, dice, luck).rebuild(found, ROOT)
         shutil.rmtree(self.below)
         found.rename(self.below)
 
@@ -92,51 +92,47 @@ class Remains:
 
     def __init__(self, shadow: Path, live: Path, dice: random.Random, luck: float) -> None:
         self.shadow, self.dice, self.luck = shadow, dice, luck
-        self.live = {path.lstat().st_ino: path for path in live.rglob("*")}
+        by_inode = {path.lstat().st_ino: path for path in (live, *live.rglob("*"))}
+        self.live = {int(link.readlink().name): by_inode[int(link.name)]        # by id: where it stood at the end
+                     for link in (shadow / "live").iterdir() if int(link.name) in by_inode}
 
-    def rebuild(self, to: Path, number: int, live: Path | None) -> None:
-        """Directory `number` of the shadow, which was `live`, at `to`."""
+    def rebuild(self, to: Path, number: int) -> None:
+        """Directory `number` of the shadow at `to`."""
         to.mkdir()
         names = self._names(number)
-        come_through = self.dice.random() < self.luck       # creations, renames and deletions in this directory
+        if self.dice.random() < self.luck and number in self.live:
+            names = self._live_names(self.live[number])
         for name in names:
-            was = self._live(name)
-            if come_through and was is None:
-                continue
-            path = to / (was.name if come_through and was is not None else name.name)
             if name.kind == "d":
-                self.rebuild(path, name.id, was)
-                continue
-            durable = self.shadow / "files" / str(name.id)
-            if durable.exists():
-                durable.rename(path)
+                self.rebuild(to / name.name, name.id)
             else:
-                path.touch()
-            if was is not None:
-                self._survive(was, path)
-        if come_through and live is not None:
-            known = {was for was in map(self._live, names) if was is not None}
-            for was in live.iterdir():
-                if was not in known and was.is_file():
-                    with (to / was.name).open("wb") as made:
-                        made.truncate(was.stat().st_size)
-                    self._survive(was, to / was.name)
+                self._file(to / name.name, name.id)
 
     def _names(self, number: int) -> list[Name]:
         names = self.shadow / "names" / str(number)
         if not names.exists():
             return []
-        rows = (line.split(" ", 3) for line in names.read_text().splitlines())
-        return [Name(kind, int(ident), int(inode), name) for kind, ident, inode, name in rows]
+        rows = (line.split(" ", 2) for line in names.read_text().splitlines())
+        return [Name(kind, int(ident), name) for kind, ident, name in rows]
 
-    def _live(self, name: Name) -> Path | None:
-        """Where a durable file or directory stood when the power went; None: deleted."""
-        return None if (self.shadow / "gone" / str(name.id)).exists() else self.live.get(name.inode)
+    def _live_names(self, directory: Path) -> list[Name]:
+        """Creations, renames and deletions had come through when the power went."""
+        return [Name("d" if path.is_dir() else "f", number, path.name) for number, path in self.live.items()
+                if path.parent == directory]
+
+    def _file(self, to: Path, number: int) -> None:
+        durable = self.shadow / "files" / str(number)
+        if durable.exists():
+            durable.rename(to)
+        else:
+            to.touch()
+        if self.luck and number in self.live:
+            with to.open("r+b") as file:        # a size that was not synced may have come through as well
+                file.truncate(max(to.stat().st_size, self.dice.choice([0, self.live[number].stat().st_size])))
+            self._survive(self.live[number], to)
 
     def _survive(self, live: Path, durable: Path) -> None:
         """Sectors that were written, but not synced, and are there all the same."""
-        if self.luck == 0:
-            return
         with live.open("rb") as written, durable.open("r+b") as kept:
             for at in range(0, durable.stat().st_size, CHUNK):
                 new, old = written.read(CHUNK), kept.read(CHUNK)
