@@ -16,7 +16,7 @@ from robustmq._fastpath.status cimport (
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_carry, core_find, core_free, core_new
 from robustmq._fastpath.stores.journal cimport (
     entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
-    journal_may_sync, journal_start, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
+    journal_may_sync, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
