@@ -207,14 +207,19 @@ cdef void sealed_foot(uint8_t* to, uint64_t id, uint64_t directory_at, const Sea
     foot.crc = crc32c(0, to, 48)
 
 
+cdef inline bint has_footer(SealedFile* file) noexcept nogil:
+    return (file.size >= SEALED_HEADER + SEALED_FOOTER and file.size & 7 == 0
+            and memcmp((<const Foot*>(file.base + file.size - SEALED_FOOTER)).magic, FOOT_MAGIC, 8) == 0)
+
+
 cdef bint take_directory(SealedFile* file) noexcept nogil:
     """The directory as it stands, when the footer and it prove themselves."""
     cdef const Foot* foot = <const Foot*>(file.base + file.size - SEALED_FOOTER)
     cdef uint64_t i
     cdef const SealedRow* row
-    if (file.size < SEALED_HEADER + SEALED_FOOTER or file.size & 7 or memcmp(foot.magic, FOOT_MAGIC, 8) != 0
+    if (not has_footer(file)
             or foot.crc != crc32c(0, <const uint8_t*>foot, 48) or foot.size != file.size or foot.id != file.id
-            or foot.rows > file.size // sizeof(SealedRow) or foot.directory_at < SEALED_HEADER
+            or foot.rows > file.size // sizeof(SealedRow) or foot.directory_at < SEALED_HEADER or foot.directory_at & 7
             or foot.directory_at + foot.rows * sizeof(SealedRow) + SEALED_FOOTER != file.size):
         return False
     file.rows = <SealedRow*>(file.base + foot.directory_at)
@@ -327,8 +332,7 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
         return NULL
     file.id = head.id
     if not take_directory(file):
-        damage[0] = SHORT if file.size < SEALED_HEADER + SEALED_FOOTER \
-            or memcmp((<const Foot*>(file.base + file.size - SEALED_FOOTER)).magic, FOOT_MAGIC, 8) != 0 else DAMAGED
+        damage[0] = DAMAGED if has_footer(file) else SHORT
         if not rebuild_directory(file):
             ref_release(&file.ref)
             set_errno(ENOMEM)
