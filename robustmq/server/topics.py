@@ -22,6 +22,7 @@ from robustmq._fastpath.broker.topic import TopicError, Topics
 from robustmq._fastpath.protocols.kafka.configs import as_list, effective
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode
 from robustmq._fastpath.protocols.kafka.needs import ConfigChange, KafkaError
+from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
 from robustmq.server.errors import StartError
 from robustmq.server.meta.store import Compare, Delete, MetaError, MetaStore, Put
@@ -94,6 +95,7 @@ class TopicAdmin:
 
     async def open(self) -> None:
         """Make what the MetaStore knows and the log does not; apply the configurations. StartError."""
+        self._store.default_policy(**policy_of(effective({}, self._settings)))
         for item in (await self._meta.range(PREFIX)).keys:
             name, wanted = item.key.removeprefix(PREFIX), json.loads(item.value)
             try:
@@ -172,6 +174,25 @@ class TopicAdmin:
             self._apply(name, configs)
         log.info("topic configured", extra={"topic": name, "configs": dict(configs)})
 
+    async def delete_records(self, name: str, number: int, offset: int) -> int:
+        """Delete what is below `offset`; the offset at which the partition starts then. KafkaError."""
+        topic, partition = self.find(name), self.partition(name, number)
+        if topic is None or partition is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no partition {number} of topic {name!r}")
+        if topic.internal:
+            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"topic {name!r} belongs to the broker")
+        if as_list(effective(self.configs(name), self._settings)["cleanup.policy"]) == ["compact"]:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, f"topic {name!r} is compacted: no record goes by its offset")
+        if not 0 <= offset <= partition.end:
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, f"{offset} is not between 0 and {partition.end}")
+        try:
+            await self._store.wait_durable(self._store.trim(topic.streams[number], offset))
+            return partition.start
+        except LogError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        except LookupError as error:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, str(error)) from error
+
     async def delete(self, name: str) -> None:
         """Delete a topic with its records. KafkaError."""
         async with self._altering:
@@ -208,6 +229,9 @@ class TopicAdmin:
         values = effective(configs, self._settings)
         self._topics.configure(name, explicit=True, compacted="compact" in as_list(values["cleanup.policy"]),
                                max_message_bytes=int(values["max.message.bytes"]))
+        topic = self.find(name)
+        for stream in topic.streams if topic is not None else ():
+            self._store.set_policy(stream, **policy_of(values))
 
     @staticmethod
     def _view(found: dict[str, object] | None) -> Topic | None:
@@ -216,6 +240,16 @@ class TopicAdmin:
         name, topic_id, streams = found["name"], found["id"], found["streams"]
         assert isinstance(name, str) and isinstance(topic_id, bytes) and isinstance(streams, list)
         return Topic(name, topic_id, tuple(streams), bool(found["internal"]))
+
+
+def policy_of(values: Mapping[str, str]) -> dict[str, object]:
+    """What is kept of a topic, as Log.set_policy takes it."""
+    numbers = ("retention.ms", "retention.bytes", "segment.bytes", "segment.ms", "min.compaction.lag.ms",
+               "max.compaction.lag.ms", "delete.retention.ms")
+    return {**{name.replace(".", "_"): int(values[name]) for name in numbers},
+            "min_cleanable_dirty_ratio": float(values["min.cleanable.dirty.ratio"]),
+            "cleanup": values["cleanup.policy"],
+            "remote": values["remote.storage.enable"].lower() == "true"}
 
 
 def remembered(partitions: int, configs: Mapping[str, str], topic_id: bytes) -> bytes:

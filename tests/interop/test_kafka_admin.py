@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource as KafkaConfigResource
 from kafka.admin import ConfigResourceType, KafkaAdminClient
 from kafka.admin import NewTopic as KafkaNewTopic
 
-from tests.conftest import Broker
+from tests.conftest import Broker, StartBroker
 
 TOPIC_SOURCE = 1        # DYNAMIC_TOPIC_CONFIG
 BASE_MS = 1_700_000_000_000
@@ -160,3 +160,44 @@ def test_kcat(broker: Broker) -> None:
     assert read.stdout == b"k1=v1 h=1\nk2=v2 h=1\n"
     listed = subprocess.run(["kcat", "-b", broker.bootstrap, "-L"], capture_output=True, check=True, timeout=30)
     assert f'topic "{name}"'.encode() in listed.stdout
+
+
+def filled(broker: Broker, name: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 0})
+    for i in range(count):
+        producer.produce(name, b"%d" % i, timestamp=BASE_MS + i)
+    assert producer.flush(10) == 0
+
+
+def test_delete_records(broker: Broker) -> None:
+    """KIP-107: the low watermark moves, and consumers start there."""
+    admin, name = kafka_admin(broker), fresh()
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(10)
+    filled(broker, name, 20)
+    for offset, low in ((7, 7), (3, 7), (20, 20)):
+        asked = TopicPartition(name, 0, offset)
+        assert admin.delete_records([asked])[asked].result(10).low_watermark == low
+    beyond = TopicPartition(name, 0, 21)
+    with pytest.raises(KafkaException) as refused:
+        admin.delete_records([beyond])[beyond].result(10)
+    assert refused.value.args[0].code() == KafkaError.OFFSET_OUT_OF_RANGE
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": name})
+    assert consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10) == (20, 20)
+    consumer.close()
+
+
+def test_retention_begins_when_it_is_configured(start_broker: StartBroker) -> None:
+    broker = start_broker(storage__retention_check_interval_ms="1000")
+    admin, name = kafka_admin(broker), fresh()
+    admin.create_topics([NewTopic(name, 1, 1, config={"retention.ms": "-1"})])[name].result(10)
+    filled(broker, name, 20)
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": name})
+    assert consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10) == (0, 20)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[
+        ConfigEntry("retention.ms", "60000", incremental_operation=AlterConfigOpType.SET)])
+    admin.incremental_alter_configs([resource])[resource].result(10)
+    deadline = time.monotonic() + 20
+    while consumer.get_watermark_offsets(TopicPartition(name, 0), timeout=10) != (20, 20):
+        assert time.monotonic() < deadline, "nothing was deleted"
+        time.sleep(0.1)
+    consumer.close()

@@ -82,6 +82,13 @@ class FakeTopics:
         topic = self.by_name[name]
         topic.set_configs = dict(change(topic.set_configs))
 
+    async def delete_records(self, name: str, number: int, offset: int) -> int:
+        partition = self.by_name[name].logs[number]
+        if offset > partition.end:
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, "beyond the end")
+        partition.start = max(partition.start, offset)
+        return partition.start
+
     async def delete(self, name: str) -> None:
         del self.by_name[name]
 

@@ -9,6 +9,7 @@ from . import messages
 from .frames import Message, RequestHeader
 from .handlers.alter_configs import alter_configs, incremental_alter_configs
 from .handlers.configs import describe_configs
+from .handlers.delete_records import delete_records
 from .handlers.groups import heartbeat, join_group, leave_group, sync_group
 from .handlers.list_offsets import list_offsets
 from .handlers.metadata import find_coordinator, metadata
@@ -45,6 +46,7 @@ HANDLERS = {api.request.API_KEY: api for api in (
     Api(messages.SyncGroupRequest, sync_group),
     Api(messages.CreateTopicsRequest, create_topics),
     Api(messages.DeleteTopicsRequest, delete_topics),
+    Api(messages.DeleteRecordsRequest, delete_records),
     Api(messages.InitProducerIdRequest, init_producer_id),
     Api(messages.DescribeConfigsRequest, describe_configs),
     Api(messages.AlterConfigsRequest, alter_configs),

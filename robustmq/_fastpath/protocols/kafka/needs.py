@@ -83,6 +83,9 @@ class Topics(Protocol):
     async def alter(self, name: str, change: ConfigChange) -> None:
         """Set a topic's configuration to what `change` makes of it; nobody else changes it meanwhile. KafkaError."""
 
+    async def delete_records(self, name: str, number: int, offset: int) -> int:
+        """Delete what is below `offset`, for good; the first offset that is left. KafkaError."""
+
     async def delete(self, name: str) -> None:
         """KafkaError."""
 
