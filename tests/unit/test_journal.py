@@ -250,6 +250,41 @@ def test_a_segment_on_its_way_to_a_new_life_is_removed(tmp_path: Path) -> None:
         log.close()
 
 
+UNSYNCED = """
+    import os, sys
+    from robustmq._fastpath.stores.log import Log
+    from tests.batches import batch
+    log = Log(sys.argv[1], segment_bytes=1 << 20, journal_bytes=64 << 20)
+    part = log.create_stream("t", bytes(16), 0, 1)
+    for count in range(250):
+        part.append(batch([b"%d" % count + b"." * 10_000], producer=1, epoch=0, sequence=count))
+    if sys.argv[2] == "synced":
+        log.sync()
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_hole_is_damage_or_was_never_synced(tmp_path: Path, synced: bool) -> None:
+    """A power cut takes the end of one segment and leaves the next: no gap, the offsets are given out again."""
+    command = [sys.executable, "-c", textwrap.dedent(UNSYNCED), str(tmp_path), "synced" if synced else "not"]
+    subprocess.run(command, check=True, timeout=60)
+    with (tmp_path / "journal" / f"{1:016x}.journal").open("r+b") as file:
+        file.seek(MIB // 2)
+        file.write(bytes(MIB // 2))
+    log = open_log(tmp_path)
+    found = numbers(log)
+    assert len(log.recovered["notes"]) == 1
+    if synced:
+        assert "damaged" in log.recovered["notes"][0] and log.recovered["gaps"] == 1 and found[-1] == 249
+    else:
+        assert "never synced" in log.recovered["notes"][0] and log.recovered["gaps"] == 0
+        assert found == list(range(len(found))) and 40 < len(found) < 60
+        again = batch([b"x"], producer=1, epoch=0, sequence=len(found))
+        assert log.partition(1).append(again)[0] == len(found)
+    log.close()
+
+
 @pytest.mark.parametrize("offset", [0, 8, 12, 16, 24, 32])
 def test_a_damaged_header_costs_its_segment_and_is_reported(tmp_path: Path, offset: int) -> None:
     written(tmp_path, 250, 10_000)

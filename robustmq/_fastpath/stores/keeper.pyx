@@ -17,7 +17,7 @@ from robustmq._fastpath.stores.journal cimport (
     journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners,
 )
 from robustmq._fastpath.stores.segment cimport (
-    SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_unlist, segments_full, segments_trim,
+    SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_settle, segment_unlist, segments_full, segments_trim,
 )
 
 cdef extern from "sched.h" nogil:
@@ -145,8 +145,9 @@ cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept
     while position < end:
         segment = segment_of(&journal.segments, position >> journal.segments.shift)
         stop = (position | (size - 1)) + 1
-        if position & (size - 1) < SEGMENT_HEADER:
+        if position & (size - 1) <= SEGMENT_HEADER:
             position = (position & ~(size - 1)) + SEGMENT_HEADER
+            segment_settle(segment)
         if stop > end:
             stop = end
         await_complete(journal, position, stop)

@@ -3,10 +3,11 @@
     what stands there                              what becomes of it
     a whole entry                                  applied, in order
     reserved, or its crc does not match            a pad; counted in `dropped`
-    no mark of this life, in the last segment      the tail: what follows is zeroed, appends go on here
+    no mark of this life, in the newest segment    the tail: what follows is zeroed, appends go on here
     the same in an older segment                   the rest of it is one pad; reported
-    a batch after a hole of its stream             hole in the last segment: a pad, it was never durable and the batches
-                                                   before it may come again; in an older one: kept, counted in `gaps`
+    a batch after a hole of its stream             no settled segment (segment.pxd) behind the hole: a pad, it was never
+                                                   durable and the batches before it may come again; else kept, counted
+                                                   in `gaps`
     a batch below the end of its stream's sealed   already sealed: counts for its producer only
     runs
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`

@@ -14,7 +14,9 @@ from robustmq._fastpath.stores.partition cimport Partition, partition_free, part
 from robustmq._fastpath.stores.producers cimport producers_load
 from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
-from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_destroy, segment_list, segment_open
+from robustmq._fastpath.stores.segment cimport (
+    SEGMENT_HEADER, Segment, segment_destroy, segment_is_settled, segment_list, segment_open, segment_settle,
+)
 from robustmq._fastpath.stores.sessions cimport session_log_recover, session_log_recover_batch
 from robustmq._fastpath.stores.state cimport state_recover
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
@@ -27,7 +29,8 @@ from robustmq._fastpath.stores.files import LogError, set_aside
 cdef struct Scan:
     LogCore* core
     Journal* journal
-    bint last                       # the newest segment that holds entries
+    bint last                       # no settled segment comes after this one: what is missing was never durable
+    bint torn                       # something of that kind is missing
     uint64_t damage                 # position of the last damage in an older segment
     uint64_t entries
     uint64_t bytes
@@ -64,7 +67,8 @@ cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexce
     memcpy(&partition.number, body + 16, 4)
     partition.durability = body[20]
     partition.directory_position = position
-    if partition.end < entry.base_offset:       # what came between is lost, or was retired
+    # What came between is lost, or was deleted. If it was never durable, its offsets are given out again.
+    if partition.end < entry.base_offset and (not scan.torn or entry.aux >= entry.base_offset):
         partition.end = entry.base_offset
         if partition.bytes == 0 and partition.runs == NULL:
             partition.start = entry.base_offset
@@ -95,6 +99,8 @@ cdef bint apply_end(Scan* scan, const Entry* entry) noexcept nogil:
 
 cdef bint apply_producers(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
     cdef Partition* partition = stream_of(scan, entry.stream)
+    if scan.torn and partition != NULL and entry.base_offset > partition.end:
+        return False                            # of batches that were lost, and come again
     if partition == NULL or not producers_load(&partition.producers, entry_body(entry), entry_body_length(entry)):
         return False
     partition.producers.saved_at = position
@@ -146,11 +152,14 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
             else:
                 entry.mark = <uint64_t>segment.nonce << 32 | stride << 2 | MARK_PAD
                 scan.dropped += 1
-                if not scan.last:
+                if scan.last:
+                    scan.torn = True
+                else:
                     scan.damage = base + offset
         offset += stride
     if offset < size and not scan.last:
         scan.damage = base + size
+    scan.torn |= offset < size and scan.last
     return offset
 
 
@@ -174,18 +183,19 @@ cdef Segment* open_segment(Journal* journal, str path, list notes) except? NULL:
     return NULL
 
 
-cdef uint64_t close_tail(Segment* segment, uint64_t end, bint last, list notes) except? 1:
+cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsettled, list notes) except? 1:
     """What follows the chain of marks at `end` must never be taken for an entry."""
     cdef uint64_t size = segment.store.size
     if end == size:
         return end
-    if last:
+    if final:
         with nogil:
             file_zero(segment.fd, segment.base, end, size - end)
             segment.fresh = 1
     else:
         mark_at(segment, end)[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
-        notes.append(f"segment {segment.sequence:016x} is damaged at byte {end}: the {size - end} bytes after it are lost")
+        why = "was never synced beyond" if unsettled else "is damaged at"
+        notes.append(f"segment {segment.sequence:016x} {why} byte {end}: the {size - end} bytes after it are lost")
     return end
 
 
@@ -262,13 +272,15 @@ cdef void drop_orphans(Scan* scan) noexcept nogil:
 
 
 cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
-    cdef Scan scan = Scan(core, journal, False, 0, 0, 0, 0, 0, 0)
+    cdef Scan scan = Scan(core, journal, False, False, 0, 0, 0, 0, 0, 0)
     cdef Segment* segment = NULL
     cdef uint64_t end = 0, previous = 0
     cdef int failed = 0
     cdef list notes = report.setdefault("notes", [])
     cdef list found = []                # addresses of Segments, by sequence
     cdef size_t i
+    cdef size_t settled = 0             # index of the last settled segment
+    cdef bint final
     for path in files:
         segment = open_segment(journal, path, notes)
         if segment != NULL:
@@ -284,18 +296,24 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
             journal.spare = segment     # prepared, and never needed
             found.pop()
     for i in range(len(found)):
+        if segment_is_settled(<Segment*><size_t>found[i]):
+            settled = i
+    for i in range(len(found)):
         segment = <Segment*><size_t>found[i]
         segment_list(&journal.segments, segment)
-        scan.last = i + 1 == <size_t>len(found)
+        scan.last = i >= settled
+        final = i + 1 == <size_t>len(found)
         if i > 0 and segment.sequence != previous + 1:
             scan.damage = segment.sequence << journal.segments.shift
         previous = segment.sequence
         with nogil:
             end = scan_segment(&scan, segment)
-        close_tail(segment, end, scan.last, notes)
+        close_tail(segment, end, final, scan.last, notes)
         with nogil:
+            if i > 0:
+                segment_settle(segment)
             failed = fsync(segment.fd)
-            if not scan.last:
+            if not final:
                 memory_forget(segment.base, journal.segments.size)
         if failed:
             raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")

@@ -1,8 +1,8 @@
 """Segments: equal stretches of memory that a journal is made of, mapped from files or anonymous.
 
     file     NNNNNNNNNNNNNNNN.journal (sequence, hexadecimal)
-    header   magic "RMQJRNL1" | version u32 | nonce u32 | sequence u64 | segment bytes u64 | crc u32 | unsynced u32 | zero
-             0                  8             12          16             24                  32        36             40 .. 64
+    header   magic "RMQJRNL1" | version u32 | nonce u32 | sequence u64 | segment bytes u64 | crc u32 | unsynced u32 | settled u32
+             0                  8             12          16             24                  32        36             40
 
 A retired segment's header is wiped first, so that no crash brings it back; once its last reader has let go of it it is
 used again with a new sequence and nonce: its pages are warm.
@@ -63,6 +63,11 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
 # A sync of the journal failed while this was the segment at its tail: what the page cache holds may not be on the disk. Said
 # in the page cache, too: whoever opens the directory while that lives looks at the disk instead (files.py).
 cdef void segment_mark_unsynced(Segment* segment) noexcept nogil
+
+# All that stands in the segments before this one is on the disk; said when the first bytes of this one are about to be synced.
+# A hole before a settled segment is damage; a hole behind the last one was never durable.
+cdef void segment_settle(Segment* segment) noexcept nogil
+cdef bint segment_is_settled(const Segment* segment) noexcept nogil
 
 cdef void segment_list(SegmentStore* store, Segment* segment) noexcept nogil        # visible from now on
 cdef bint segments_full(SegmentStore* store, uint64_t sequence) noexcept nogil      # no slot for `sequence` now

@@ -26,6 +26,7 @@ cdef struct SegmentHead:
 cdef const char* MAGIC = b"RMQJRNL1"
 cdef uint32_t CRC_AT = 32
 cdef uint32_t UNSYNCED_AT = 36
+cdef uint32_t SETTLED_AT = 40
 
 
 cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most,
@@ -219,6 +220,17 @@ cdef void segment_mark_unsynced(Segment* segment) noexcept nogil:
     cdef uint32_t unsynced = 1
     if segment.fd >= 0:
         memcpy(segment.base + UNSYNCED_AT, &unsynced, sizeof(unsynced))
+
+
+cdef void segment_settle(Segment* segment) noexcept nogil:
+    cdef uint32_t settled = 1
+    memcpy(segment.base + SETTLED_AT, &settled, sizeof(settled))
+
+
+cdef bint segment_is_settled(const Segment* segment) noexcept nogil:
+    cdef uint32_t settled
+    memcpy(&settled, segment.base + SETTLED_AT, sizeof(settled))
+    return settled == 1
 
 
 cdef void segment_list(SegmentStore* store, Segment* segment) noexcept nogil:
