@@ -210,6 +210,9 @@ cdef void journal_forget(Journal* journal, Mail* mail) noexcept nogil
 # Whether the crc of a complete entry matches, the batch's own included.
 cdef bint entry_intact(const Entry* entry) noexcept nogil
 
+# Complete an entry of `length` bytes that is made outside of a journal: its mark (of no segment) and its crc.
+cdef void entry_finish(Entry* entry, uint64_t length) noexcept nogil
+
 # Construction, for stores/log.pyx and recovery. `tail` 0: no segment was found, make the first.
 cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
                          bint memory) noexcept nogil

@@ -37,6 +37,11 @@ cdef bint entry_intact(const Entry* entry) noexcept nogil:
     return entry.kind != ENTRY_BATCH or batch_intact(<const uint8_t*>entry + sizeof(Entry), entry_body_length(entry))
 
 
+cdef void entry_finish(Entry* entry, uint64_t length) noexcept nogil:
+    entry.mark = length << 2
+    entry.crc = crc32c(0, <const uint8_t*>entry + CRC_FROM, crc_span(entry.kind, length))
+
+
 cdef Entry* take_space(Journal* journal, uint64_t length, uint64_t* position, uint64_t* mark, Status* why) noexcept nogil:
     """Space for one entry, its reserved mark written; NULL with the reason."""
     cdef uint64_t need = entry_stride(length)

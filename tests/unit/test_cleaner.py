@@ -1,0 +1,193 @@
+"""Compaction against a dict: the latest value of each key stays at its offset, whatever else goes."""
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cramjam
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robustmq._fastpath.broker.cleaner import clean
+from robustmq._fastpath.crc import crc32c_bytes
+from robustmq._fastpath.stores.log import Log
+from tests.batches import split, varint
+from tests.logs import ID, open_log
+
+NOW = 1_700_000_000_000
+Record = tuple[bytes | None, bytes | None]
+
+
+def keyed(records: list[Record], *, zstd: bool = False, timestamp: int = NOW, producer: int = -1, sequence: int = -1) -> bytes:
+    body = b""
+    for delta, (key, value) in enumerate(records):
+        one = b"\0" + varint(0) + varint(delta)
+        for part in (key, value):
+            one += varint(-1) if part is None else varint(len(part)) + part
+        body += varint(len(one) + 1) + one + varint(0)
+    if zstd:
+        body = bytes(cramjam.zstd.compress(body))
+    covered = struct.pack(">hiqqqhii", 4 if zstd else 0, len(records) - 1, timestamp, timestamp, producer,
+                          0 if producer >= 0 else -1, sequence, len(records)) + body
+    return struct.pack(">qiibI", 0, len(covered) + 9, 0, 2, crc32c_bytes(covered)) + covered
+
+
+def take(data: bytes, at: int) -> tuple[int, int]:
+    shift = value = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return (value >> 1) ^ -(value & 1), at
+
+
+def everything(log: Log) -> dict[int, Record]:
+    """All records of stream 1 by offset."""
+    part, found, offset = log.partition(1), {}, 0
+    while offset < part.end:
+        data = part.read(offset, 1)
+        if not data:
+            break
+        base, last, batch = next(split(data))
+        records = bytes(cramjam.zstd.decompress(batch[61:])) if batch[22] & 7 else batch[61:]
+        at = 0
+        while at < len(records):
+            length, at = take(records, at)
+            end = at + length
+            _, at = take(records, at + 1)
+            delta, at = take(records, at)
+            parts: list[bytes | None] = []
+            for _ in range(2):
+                size, at = take(records, at)
+                parts.append(None if size < 0 else records[at:at + size])
+                at += max(size, 0)
+            found[base + delta] = (parts[0], parts[1])
+            at = end
+        offset = last + 1
+    return found
+
+
+def compacted(path: Path) -> Log:
+    log = open_log(path)
+    if not log.streams():
+        log.create_stream("t", ID, 0, 1)
+    log.set_policy(1, cleanup="compact", delete_retention_ms=1000, min_cleanable_dirty_ratio=0.0)
+    return log
+
+
+def test_superseded_records_go_and_offsets_stay(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1"), (b"b", b"1"), (b"a", b"2")]))
+    part.append(keyed([(b"b", b"2"), (b"c", b"1")], zstd=True))
+    part.append(keyed([(b"c", b"2")]))
+    log.seal()
+    expected = {2: (b"a", b"2"), 3: (b"b", b"2"), 5: (b"c", b"2")}
+    assert clean(log, 1, NOW)
+    assert everything(log) == expected and (part.start, part.end) == (0, 6)
+    assert not clean(log, 1, NOW), "nothing is dirty"
+    log.close()
+    log = compacted(tmp_path)
+    assert everything(log) == expected and not log.recovered["notes"]
+    log.partition(1).append(keyed([(b"a", b"3")]))
+    log.seal()
+    assert clean(log, 1, NOW)
+    assert everything(log) == {3: (b"b", b"2"), 5: (b"c", b"2"), 6: (b"a", b"3")}
+    log.close()
+
+
+def test_tombstones_go_in_their_time(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1"), (b"a", None)]))
+    log.seal()
+    assert clean(log, 1, NOW) and everything(log) == {1: (b"a", None)}
+    part.append(keyed([(b"b", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 999) and everything(log) == {1: (b"a", None), 2: (b"b", b"1")}
+    part.append(keyed([(b"c", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 1000) and everything(log) == {2: (b"b", b"1"), 3: (b"c", b"1")}
+    log.close()
+
+
+def test_the_last_batch_of_a_producer_stays(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1")], producer=7, sequence=0))
+    part.append(keyed([(b"a", b"2")], producer=7, sequence=1))
+    part.append(keyed([(b"a", b"3")]))
+    log.seal()
+    assert clean(log, 1, NOW)
+    bases = [(base, struct.unpack(">i", batch[57:61])[0]) for base, _, batch in split(part.read(0, 1 << 20))]
+    assert bases == [(1, 0), (2, 1)] and everything(log) == {2: (b"a", b"3")}
+    log.close()
+
+
+def test_the_lag_and_the_ratio(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1"), (b"a", b"2")]))
+    log.seal()
+    log.set_policy(1, cleanup="compact", min_compaction_lag_ms=1000)
+    assert not clean(log, 1, NOW + 999)
+    assert clean(log, 1, NOW + 1000)
+    part.append(keyed([(b"z", b"1")]))
+    log.seal()
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=0.9)
+    assert not clean(log, 1, NOW)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=0.9, max_compaction_lag_ms=5000)
+    assert clean(log, 1, NOW + 5000)
+    log.set_policy(1, cleanup="delete")
+    assert not clean(log, 1, NOW)
+    log.close()
+
+
+def test_a_map_that_is_too_small_takes_several_passes(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=0.0)
+    part = log.partition(1)
+    for i in range(4):
+        part.append(keyed([(b"%d" % k, b"%d" % i) for k in range(10)]))
+        log.seal()
+    passes = 0
+    while clean(log, 1, NOW, 5):
+        passes += 1
+    assert passes == 4 and everything(log) == {30 + k: (b"%d" % k, b"3") for k in range(10)}
+    log.close()
+
+
+STEPS = st.lists(st.one_of(
+    st.tuples(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", None]), st.sampled_from([b"1", b"2", None])), min_size=1,
+                       max_size=4), st.booleans()),
+    st.sampled_from(["seal", "clean", "reopen"])), max_size=25)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_a_reader_sees_the_latest_of_each_key(steps: list[object]) -> None:
+    with TemporaryDirectory() as directory:
+        log = compacted(Path(directory) / "d")
+        written: list[Record] = []
+        for step in steps:
+            if step == "seal":
+                log.seal()
+            elif step == "clean":
+                clean(log, 1, NOW)
+            elif step == "reopen":
+                log.close()
+                log = compacted(Path(directory) / "d")
+            elif isinstance(step, tuple):
+                log.partition(1).append(keyed(step[0], zstd=step[1]))
+                written += step[0]
+            seen = everything(log)
+            latest = {key: offset for offset, (key, _) in enumerate(written)}
+            for offset, record in enumerate(written):
+                if record[0] is None or latest[record[0]] == offset:
+                    assert seen[offset] == record
+                elif offset in seen:
+                    assert seen[offset] == record
+        log.close()
