@@ -172,7 +172,9 @@ class Broker:
             self._ends.push_async_callback(server.close)
             host, port = endpoint(self.config.http.listen) or ("", 0)
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
-        retention = Retention(self.log, self.config.storage.retention_check_interval_ms)
+        storage = self.config.storage
+        retention = Retention(self.log, storage.retention_check_interval_ms, storage.cleaner_max_keys,
+                              self.topic_admin.compacted)
         retention.open()
         self._ends.push_async_callback(retention.close)
         self.reactors.start()

@@ -1,11 +1,13 @@
-"""Retention on time: a pass over all partitions each storage.retention_check_interval_ms (Kafka's
+"""Retention and compaction on time: a pass each storage.retention_check_interval_ms (Kafka's
 log.retention.check.interval.ms), on a thread beside the event loop."""
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Iterable
 
+from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
 
@@ -13,11 +15,15 @@ logger = logging.getLogger(__name__)
 
 
 class Retention:
-    """Runs from `open` until `close`, which waits for a pass under way."""
+    """Runs from `open` until `close`, which waits for what is under way: the pass over all streams, or one stream's
+    compaction. `compacted` names the streams of compacted topics.
+    """
 
-    def __init__(self, log: Log, interval_ms: int) -> None:
+    def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]]) -> None:
         self._log = log
         self._interval_s = interval_ms / 1000
+        self._max_keys = max_keys
+        self._compacted = compacted
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -35,13 +41,31 @@ class Retention:
                 await asyncio.wait_for(self._closing.wait(), self._interval_s)
                 return
             except TimeoutError:
-                await self._pass()
+                await self._retain()
+                await self._compact()
 
-    async def _pass(self) -> None:
+    async def _retain(self) -> None:
         try:
-            trimmed = await asyncio.to_thread(self._log.retain, time.time_ns() // 1_000_000)
+            trimmed = await asyncio.to_thread(self._log.retain, now_ms())
         except LogError as error:
             logger.warning("retention: %s", error)
             return
         if trimmed:
             logger.debug("retention: %d partitions lost their oldest records", trimmed)
+
+    async def _compact(self) -> None:
+        for stream in list(self._compacted()):
+            if self._closing.is_set():
+                return
+            try:
+                done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys)
+            except LogError as error:
+                logger.warning("compaction: %s", error)
+                continue
+            if done:
+                logger.debug("compaction: stream %d", stream)
+
+
+def now_ms() -> int:
+    """Wall time."""
+    return time.time_ns() // 1_000_000

@@ -136,6 +136,13 @@ class TopicAdmin:
         """What an administrator set."""
         return self._configs.get(name, {})
 
+    def compacted(self) -> Iterator[int]:
+        """Streams of the topics with cleanup.policy=compact."""
+        for name in sorted(self._configs):
+            topic, values = self.find(name), effective(self._configs[name], self._settings)
+            if topic is not None and "compact" in as_list(values["cleanup.policy"]):
+                yield from topic.streams
+
     async def create(self, name: str, partitions: int, configs: Mapping[str, str], explicit: bool) -> Topic:
         """Create; `explicit` topics are remembered with their configuration. KafkaError."""
         if self.find(name) is not None:

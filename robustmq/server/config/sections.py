@@ -145,7 +145,9 @@ class Storage:
     seal_bytes_per_s: int = key(256 * MIB, Size(MIB, 1024 * TIB),
                                 "How fast segments become sealed files while less than half of the journal is used.")
     retention_check_interval_ms: int = key(300_000, Integer(1000, 86_400_000),
-                                           "How often what is too old or too much is looked for.")
+                                           "How often what is too old or too much is looked for, and compacted.")
+    cleaner_max_keys: int = key(1_000_000, Integer(1000, 1_000_000_000),
+                                "Keys that compaction remembers in one pass, about 130 bytes each.")
 
 
 @dataclass(frozen=True)
