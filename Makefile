@@ -15,7 +15,7 @@ SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     $(wildcard tests/unit/stores tests/unit/test_journal*.py tests/unit/test_partition*.py tests/unit/test_log*.py)
 
-.PHONY: help run test build lint bench asan tsan crash powercut fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
+.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ tsan: $(VENV)/.ready    ## reactor, mailbox and log tests under ThreadSanitizer
 
 crash: build     ## SIGKILL under load, ROUNDS=500 times, and what must be left (ARGS="--durability disk")
 	@$(PY) -m tests.crash.broker_kill --rounds $(ROUNDS) $(ARGS)
+
+crash-sessions: build    ## the same for persistent MQTT sessions: nothing missing, at QoS 2 nothing twice
+	@$(PY) -m tests.crash.session_kill --rounds $(ROUNDS) $(ARGS)
 
 powercut: ROUNDS = 200
 powercut: build  ## power cuts under load, ROUNDS=200 times: what was not synced is gone

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import session_kill
 from tests.crash.broker import Broker
 from tests.crash.mqtt_client import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Client
 
@@ -199,3 +200,8 @@ def test_will_after_the_broker_died(broker: Killed) -> None:
     watcher = broker.client("w")
     assert watcher.message().payload == b"gone"
     dying.drop()
+
+
+def test_traffic_over_sigkill() -> None:
+    """QoS 1 and 2 into persistent sessions, killed in the middle; small segments, so that what lives is carried."""
+    assert session_kill.run(rounds=3, durability="process", seed=20261123) == []

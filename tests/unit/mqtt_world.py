@@ -78,10 +78,11 @@ class World:
     limits: dict[str, int] = field(default_factory=dict)
     directory: Path | None = None
     memory_bytes: int = 8 << 20
+    mappings: tuple[tuple[str, str, int, str], ...] = ()
 
     def __post_init__(self) -> None:
         self.log = Log(self.directory, segment_bytes=1 << 20, memory_bytes=self.memory_bytes)
-        self.topics = Topics(self.log, durability=self.durability)
+        self.topics = Topics(self.log, durability=self.durability, mappings=self.mappings)
         self.exchange = Exchange(self.topics)
         self.reactors = Reactors(threads=1)
         self.exchange.attach(self.reactors, self.log)
@@ -121,6 +122,7 @@ class World:
     def close(self) -> None:
         """The inflater's thread and the log end."""
         self.exchange.close()
+        self.protocol.close()
         self.log.close()
 
     def counters(self) -> dict[str, int]:

@@ -44,7 +44,7 @@ cdef struct SessionMark:
     uint64_t floor
     uint32_t known                  # somebody has begun it; what is not known at session_log_recovered goes
     uint32_t reserved
-    SessionPlaces events            # recovery only, in no order, twice where a copy was carried
+    SessionPlaces events            # recovery only, in no order, twice where a copy was carried; the keeper keeps them right
     SessionPlaces opened            # recovery only: batches with packet identifiers and no entry behind them
 
 
@@ -62,8 +62,11 @@ cdef Status session_log_events(LogCore* core, uint64_t number, uint64_t sequence
 cdef Status session_log_snapshot(LogCore* core, uint64_t number, uint64_t sequence, uint64_t floor, const uint8_t* body,
                                  uint64_t n, uint64_t* durable_at) noexcept nogil
 
-# After recovery, before any other thread runs: what the journal knows of a session (NULL: nothing), then the end of it.
+# After recovery, before sessions are begun by others: what the journal knows of a session (NULL: nothing), then the end of
+# it. The keeper may be retiring segments: places are read, and what stands there, between hold and release.
 cdef SessionMark* session_log_found(LogCore* core, uint64_t number) noexcept nogil
+cdef void session_log_hold(LogCore* core) noexcept nogil
+cdef void session_log_release(LogCore* core) noexcept nogil
 cdef void session_log_recovered(LogCore* core) noexcept nogil
 
 # For core and recovery.

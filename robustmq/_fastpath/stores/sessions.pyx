@@ -142,6 +142,14 @@ cdef bint lives(const SessionMark* mark, const Entry* entry, uint64_t position) 
     return (mark.snapshot_position == 0 or entry.aux > mark.snapshot_sequence or entry.base_offset >= mark.floor)
 
 
+cdef void move_place(SessionPlaces* places, uint64_t old, uint64_t now_at) noexcept nogil:
+    """Nobody may have asked for them yet."""
+    cdef uint32_t i
+    for i in range(places.count):
+        if places.list[i].position == old:
+            places.list[i].position = now_at
+
+
 cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil:
     cdef SessionMark* mark
     cdef uint64_t now_at = 0
@@ -153,6 +161,8 @@ cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entr
                     entry_body_length(entry), &now_at)
         if why == OK and entry.flags & SESSION_SNAPSHOT:
             mark.snapshot_position = now_at
+        elif why == OK:
+            move_place(&mark.events, position, now_at)
     pthread_mutex_unlock(&core.sessions_lock)
     return why
 
@@ -198,6 +208,14 @@ cdef bint session_log_recover_batch(LogCore* core, const Entry* entry, uint64_t 
 
 cdef SessionMark* session_log_found(LogCore* core, uint64_t number) noexcept nogil:
     return find(core, number)
+
+
+cdef void session_log_hold(LogCore* core) noexcept nogil:
+    pthread_mutex_lock(&core.sessions_lock)
+
+
+cdef void session_log_release(LogCore* core) noexcept nogil:
+    pthread_mutex_unlock(&core.sessions_lock)
 
 
 cdef void session_log_recovered(LogCore* core) noexcept nogil:

@@ -18,7 +18,8 @@ from robustmq._fastpath.broker.rounds cimport round_start
 from robustmq._fastpath.protocols.mqtt.durable cimport NEWS_SAVED, News, SnapshotCommand, ledgers_free, run_snapshot
 from robustmq._fastpath.protocols.mqtt.restore cimport restore_session
 from robustmq._fastpath.stores.sessions cimport (
-    SessionMark, session_log_begin, session_log_end, session_log_found, session_log_recovered,
+    SessionMark, session_log_begin, session_log_end, session_log_found, session_log_hold, session_log_recovered,
+    session_log_release,
 )
 from robustmq._fastpath.protocols.mqtt.inbound cimport collector_free, inbound_publish_frame
 from robustmq._fastpath.protocols.mqtt.link_events cimport events_install
@@ -280,9 +281,11 @@ cdef class MqttProtocol(ProtocolHandle):
         cdef Session* session = <Session*>address
         cdef SessionMark* mark = session_log_found(self.core.log, session.consumer.number)
         self.online()
+        session_log_hold(self.core.log)
         try:
             unreadable = restore_session(session, mark, self.keep[2])
         finally:
+            session_log_release(self.core.log)
             qsbr_offline(self.qsbr)
         return unreadable, session.consumer.floor
 

@@ -1,4 +1,5 @@
-"""A session of the broker's last life, from what the journal says of it. At start, by one thread, inside a QSBR section."""
+"""A session of the broker's last life, from what the journal says of it. At start, by one thread, inside a QSBR section
+and session_log_hold."""
 from robustmq._fastpath.protocols.mqtt.session cimport Session
 from robustmq._fastpath.stores.sessions cimport SessionMark
 

@@ -258,7 +258,7 @@ cdef int apply_entries(Session* session, const SessionMark* mark, object exchang
         entry = journal_at(session.core.wal, places[sequence], NULL)
         before = sequence < mark.snapshot_sequence
         session.sequence = sequence
-        if before and entry.base_offset < mark.floor:
+        if entry == NULL or before and entry.base_offset < mark.floor:      # retired: it did not live
             continue
         try:
             apply(session, entry_body(entry), entry_body_length(entry), mark.snapshot_position == places[sequence], before,
