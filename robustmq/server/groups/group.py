@@ -140,7 +140,9 @@ class Group:
             return
         for member in self.members.values():
             self._assign(member, b"")
-            member.answer_sync(SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
+            if member.syncing is not None:
+                self.heard(member, now_ms)              # its session did not run while it waited
+                member.answer_sync(SyncGroupResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS))
         wait_ms = self._rebalance_timeout_ms()
         if self.state is State.EMPTY and self.initial_delay_ms > 0:
             self._initial_left_ms = max(wait_ms - self.initial_delay_ms, 0)

@@ -105,6 +105,21 @@ def test_who_waits_for_others_does_not_lose_its_session(world: World) -> None:
     assert follower.id in world.group().members
 
 
+def test_a_session_begins_anew_when_a_rebalance_ends_the_wait_for_an_assignment(world: World) -> None:
+    leader, follower, third = Client(world, session_timeout_ms=100_000), Client(world), Client(world)
+    stable(world, leader)
+    follower.join()
+    leader.ask_join()
+    follower.sync()
+    world.advance(40_000)                       # the leader's assignment does not come
+    third.join()
+    assert follower.syncs[-1].error_code == ErrorCode.REBALANCE_IN_PROGRESS
+    world.advance(9_999)
+    assert follower.id in world.group().members
+    world.advance(1)
+    assert follower.id not in world.group().members
+
+
 def test_who_does_not_sync_is_out_after_the_rebalance_timeout(world: World) -> None:
     first, second = Client(world, session_timeout_ms=100_000), Client(world, session_timeout_ms=100_000)
     stable(world, first)
