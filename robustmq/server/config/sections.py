@@ -152,7 +152,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tier:
-    """A blob store beside the local disk."""
+    """A blob store beside the local disk: tried at start (also that it never overwrites); nothing is sent to it yet."""
 
     url: str = key("", Text('"file:///path", "s3://bucket/prefix?endpoint=…", "webhdfs://host:9870/path" or "" for off',
                             r"[^\x00-\x20]*"),
