@@ -6,7 +6,7 @@ from robustmq._fastpath.atomic cimport (
 )
 from robustmq._fastpath.batch cimport batch_intact, batch_last_offset_delta, batch_size
 from robustmq._fastpath.block cimport Ref, ref_release, ref_retain
-from robustmq._fastpath.platform cimport clock_monotonic_ns
+from robustmq._fastpath.platform cimport clock_monotonic_ns, pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, STORE_FAILED, Status
 from robustmq._fastpath.stores.core cimport core_find
@@ -216,3 +216,18 @@ cdef class ProducerTable:
 
 
 MOST_PRODUCERS = PRODUCERS_MAX
+
+
+cdef class StateHeld:
+    """The state table locked, as a context: who carries a value forward waits here."""
+    cdef Log log
+
+    def __cinit__(self, Log log):
+        self.log = log
+
+    def __enter__(self):
+        with nogil:
+            pthread_mutex_lock(&self.log.core.state_lock)
+
+    def __exit__(self, *why):
+        pthread_mutex_unlock(&self.log.core.state_lock)

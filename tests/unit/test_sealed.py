@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import random
+import struct
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from robustmq._fastpath.stores.log import Log
 from robustmq._fastpath.stores.files import LogError
 from tests.batches import batch, split
 from tests.logs import ID, open_log
+from tests.shims.store import StateHeld
 
 
 def bases(log: Log, stream: int, offset: int) -> list[int]:
@@ -226,6 +230,47 @@ def test_retention_by_size(tmp_path: Path) -> None:
     log.close()
 
 
+def test_retention_by_size_counts_what_is_being_sealed_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.state_put(1, b"the first to be carried forward", b"value")
+    part = log.create_stream("t", ID, 0, 1)
+    for _ in range(40):
+        part.append(batch([b"x" * 1000]))
+    log.set_policy(part.stream, retention_bytes=part.bytes + 40 * 16)
+    sealing = threading.Thread(target=log.seal)
+    with StateHeld(log):                            # the runs are published, the journal still has the batches
+        sealing.start()
+        deadline = time.monotonic() + 30
+        while not log.sealed():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert part.bytes > 0 and log.retain(0) == 0
+    sealing.join()
+    assert log.retain(0) == 0 and (part.start, part.bytes) == (0, 0)
+    log.close()
+
+
+def test_retention_goes_on_while_streams_come_and_go(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.default_policy(retention_ms=1)
+    over = threading.Event()
+
+    def churn() -> None:
+        one = batch([b"x"], timestamp=1)
+        for i in range(2000):
+            part = log.create_stream("t", ID, i, 1)
+            part.append(one)
+            log.delete_stream(part.stream)
+        over.set()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    while not over.is_set():
+        log.retain(1 << 60)
+    thread.join()
+    log.close()
+
+
 def test_a_compacted_stream_keeps_what_is_old(tmp_path: Path) -> None:
     log = filled(tmp_path, streams=1)
     log.set_policy(1, retention_ms=1, cleanup="compact")
@@ -310,6 +355,71 @@ def test_a_sealed_file_cut_short(tmp_path: Path) -> None:
         assert before - 4 <= right <= before, "no more is lost than what was cut off"
         before = right
     assert before < 5
+
+
+def test_a_reader_behind_the_last_record_that_is_left_waits(tmp_path: Path) -> None:
+    log = filled(tmp_path, streams=1)
+    log.seal()
+    log.close()
+    file, = sealed_files(tmp_path)
+    file.write_bytes(file.read_bytes()[:8000])
+    log = open_log(tmp_path)
+    part = log.partition(1)
+    assert part.end == 80 and part.read(70) == b""
+    part.append(batch([b"next"]))
+    assert next(split(part.read(70)))[0] == 80
+    log.close()
+
+
+def test_a_large_hole_is_left_behind_by_the_index(tmp_path: Path) -> None:
+    log = open_log(tmp_path, segment_bytes=16 << 20, journal_bytes=64 << 20)
+    part = log.create_stream("t", ID, 0, 1)
+    for _ in range(1200):
+        part.append(batch([b"x" * 10_000]))
+    log.seal()
+    log.close()
+    file, = sealed_files(tmp_path)
+    with file.open("r+b") as out:
+        out.seek(1 << 20)
+        out.write(bytes(8 << 20))
+    log = open_log(tmp_path, segment_bytes=16 << 20, journal_bytes=64 << 20)
+    with pytest.raises(LogError, match="damaged") as told:
+        part = log.partition(1)
+        for offset in range(1200):
+            part.read(offset, 1)
+    goes_on = int(str(told.value).split("go on at ")[1].split()[0])
+    assert 929 <= goes_on <= 935 and next(split(part.read(goes_on, 1)))[0] == goes_on
+    log.close()
+
+
+def test_a_directory_before_the_file_is_not_believed(tmp_path: Path) -> None:
+    from robustmq._fastpath.crc import crc32c_bytes
+    log = filled(tmp_path, streams=1)
+    log.seal()
+    log.close()
+    file, = sealed_files(tmp_path)
+    whole = file.read_bytes()
+    whole = whole[:len(whole) // 96 * 96 - 96] + bytes(96)
+    foot = struct.pack("<QQQQII8s", -64 & (1 << 64) - 1, len(whole) // 96, len(whole), 1, 0, 1, b"RMQSEALE")
+    file.write_bytes(whole[:-64] + foot + struct.pack("<I12x", crc32c_bytes(foot)))
+    log = open_log(tmp_path)
+    assert log.recovered["notes"] and bases(log, 1, 0)[0] == 0
+    log.close()
+
+
+def test_sealed_records_outlive_a_journal_that_was_damaged(tmp_path: Path) -> None:
+    log = filled(tmp_path, streams=2)
+    log.seal()
+    log.close()
+    file, = sealed_files(tmp_path)
+    whole = file.read_bytes()
+    for segment in (tmp_path / "journal").glob("*.journal"):
+        segment.write_bytes(b"damaged!" + segment.read_bytes()[8:])
+    log = open_log(tmp_path)
+    assert log.streams() == [] and any(".orphaned" in note for note in log.recovered["notes"])
+    log.seal()
+    log.close()
+    assert sealed_files(tmp_path) == [] and file.with_suffix(".orphaned").read_bytes() == whole
 
 
 def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from robustmq._fastpath.platform cimport (
     MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
     pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
-from robustmq._fastpath.qsbr cimport qsbr_synchronize
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
     MARK_PAD, MARK_RESERVED, Entry, count, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
@@ -203,6 +203,17 @@ cdef void* committer_main(void* arg) noexcept nogil:
 
 # --- the keeper -------------------------------------------------------------------------------------------------------
 
+cdef inline void enter(int slot) noexcept nogil:
+    """What another thread retires stays mapped until the keeper has left."""
+    if slot >= 0:
+        qsbr_online(slot)
+
+
+cdef inline void leave(int slot) noexcept nogil:
+    if slot >= 0:
+        qsbr_offline(slot)
+
+
 cdef void prefault(Journal* journal) noexcept nogil:
     """Fault in the window ahead of the tail; it doubles each time it is used up."""
     cdef uint64_t tail = journal_tail(journal)
@@ -302,10 +313,13 @@ cdef void forget_old(Journal* journal) noexcept nogil:
         journal.forgotten += 1
 
 
-cdef void keep(Journal* journal) noexcept nogil:
+cdef void keep(Journal* journal, int slot) noexcept nogil:
+    """`slot` in QSBR, offline; -1: nobody else retires."""
     cdef uint64_t half = journal.segments.size // 2
     if journal_health(journal) == OK:
+        enter(slot)
         prefault(journal)
+        leave(slot)
     if journal_health(journal) != OK:
         relieve(journal)
         if journal.behind != NULL:
@@ -316,21 +330,32 @@ cdef void keep(Journal* journal) noexcept nogil:
     else:
         while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal):
             prefault(journal)
-        if load_relaxed_u32(&journal.pressed):
-            relieve(journal)
+    # A roll may have found the bound broken, and say so after the retirer had looked for the last time.
+    if load_relaxed_u32(&journal.pressed) and (journal.behind == NULL or journal_listed(journal) <= journal.most_segments):
+        relieve(journal)
     segments_trim(&journal.segments)
     if journal_tail(journal) & (journal.segments.size - 1) >= half and journal_health(journal) == OK:
         prepare_spare(journal)
     if not journal.memory:
+        enter(slot)
         forget_old(journal)
+        leave(slot)
 
 
 cdef void* keeper_main(void* arg) noexcept nogil:
     cdef Journal* journal = <Journal*>arg
+    cdef int slot = -1
+    if journal.behind != NULL:
+        slot = qsbr_register()
+        leave(slot)
+        if slot < 0:
+            journal_fail(journal, STORE_FAILED)
     while not load_acquire_u32(&journal.stopping):
-        keep(journal)
+        keep(journal, slot)
         waker_wait(&journal.keeper_waker)
     relieve(journal)
+    if slot >= 0:
+        qsbr_unregister(slot)
     return NULL
 
 

@@ -102,8 +102,8 @@ cdef Status partition_append_opening(Partition* partition, const uint8_t* batch,
 
 # The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid.
 
-# The entry whose batch contains `offset` (or the next one, where recovery found a hole). OUT_OF_RANGE below start or above
-# end; NEED_MORE at end; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
+# The entry whose batch contains `offset` (or the next one, where there is a hole). OUT_OF_RANGE below start or above end;
+# NEED_MORE at end, also when nothing is left from `offset` to there; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
 
 # Whether reading `n` bytes from `offset` on would have to wait for the disk; `cold` then says what to load (loader.pxd).

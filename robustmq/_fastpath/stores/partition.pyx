@@ -178,11 +178,15 @@ cdef Status locate(Partition* partition, uint64_t offset, ReadSpan* span) noexce
 
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:
     cdef uint64_t end = load_acquire_u64(&partition.end)
+    cdef Status why
     if offset == end:
         return NEED_MORE
     if offset > end or offset < load_acquire_u64(&partition.start):
         return OUT_OF_RANGE
-    return locate(partition, offset, span)
+    why = locate(partition, offset, span)
+    if why == OUT_OF_RANGE and offset >= load_acquire_u64(&partition.start):
+        return NEED_MORE                                    # damage or the cleaner took the last records
+    return why
 
 
 cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:

@@ -5,6 +5,7 @@ from libc.string cimport memcpy, strerror
 from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
+from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
@@ -21,6 +22,7 @@ from robustmq._fastpath.stores.sessions cimport session_log_recover, session_log
 from robustmq._fastpath.stores.state cimport state_recover
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
 
+from contextlib import suppress
 from pathlib import Path
 
 from robustmq._fastpath.stores.files import LogError, set_aside
@@ -254,9 +256,14 @@ cdef load_sealed(LogCore* core, Journal* journal, list files, dict report):
             sealed_use(file)
             adopted = adopt_rows(core, journal, file)
             sealed_drop(file)           # nothing uses it: newer files stand for all that it held
+            qsbr_collect()              # arrays of runs that grew: nobody reads yet
         if not adopted:
             raise LogError("out of memory while the sealed files were opened; give the broker more memory")
     report.update(sealed_files=len(files), sealed_runs=runs)
+
+
+cdef inline bint is_orphan(Scan* scan, Partition* partition) noexcept nogil:
+    return partition.journal == scan.journal and partition.directory_position == 0
 
 
 cdef void drop_orphans(Scan* scan) noexcept nogil:
@@ -264,11 +271,35 @@ cdef void drop_orphans(Scan* scan) noexcept nogil:
     cdef uint64_t at = 0
     cdef Partition* partition = <Partition*>table_each(&scan.core.streams, &at)
     while partition != NULL:
-        if partition.journal == scan.journal and partition.directory_position == 0:
+        if is_orphan(scan, partition):
             scan.orphans += 1
             table_remove(&scan.core.streams, partition)
             partition_free(partition)
         partition = <Partition*>table_each(&scan.core.streams, &at)
+
+
+cdef set files_of_orphans(Scan* scan):
+    """Ids of the sealed files that streams without a directory entry use."""
+    cdef uint64_t at = 0
+    cdef uint32_t i
+    cdef set found = set()
+    cdef Partition* partition = <Partition*>table_each(&scan.core.streams, &at)
+    while partition != NULL:
+        if is_orphan(scan, partition) and partition.runs != NULL:
+            for i in range(partition.runs.count):
+                found.add(runs_all(partition.runs)[i].file.id)
+        partition = <Partition*>table_each(&scan.core.streams, &at)
+    return found
+
+
+cdef keep_orphans(Scan* scan, list notes):
+    """The journal was damaged: it may have known whose these runs are. A second name outlives the first."""
+    for number in sorted(files_of_orphans(scan)):
+        path = Path(scan.core.sealed.directory.decode()) / f"{number:016x}.sealed"
+        with suppress(FileExistsError):
+            path.with_suffix(".orphaned").hardlink_to(path)
+        notes.append(f"{path} holds streams whose topics the journal does not know any more; it stays as {path.stem}.orphaned, "
+                     "delete that if the topics had been deleted")
 
 
 cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
@@ -278,6 +309,7 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
     cdef int failed = 0
     cdef list notes = report.setdefault("notes", [])
     cdef list found = []                # addresses of Segments, by sequence
+    cdef Py_ssize_t noted = len(notes)
     cdef size_t i
     cdef size_t settled = 0             # index of the last settled segment
     cdef bint final
@@ -317,6 +349,8 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
                 memory_forget(segment.base, journal.segments.size)
         if failed:
             raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")
+    if scan.damage or len(notes) > noted:
+        keep_orphans(&scan, notes)
     drop_orphans(&scan)
     report.update(segments=len(found), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
                   orphans=scan.orphans)

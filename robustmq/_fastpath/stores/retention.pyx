@@ -1,14 +1,14 @@
 """Retention: see retention.pxd."""
 from libc.stdint cimport uint32_t
-from robustmq._fastpath.atomic cimport load_acquire_u64
+from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
-from robustmq._fastpath.status cimport NO_MEMORY, OK
+from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_trim
 from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
 from robustmq._fastpath.stores.journal cimport Journal, entry_length, entry_stride, journal_at
 from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy
-from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes
+from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes, runs_end
 from robustmq._fastpath.stores.sealer cimport sealer_ask
 from robustmq._fastpath.stores.segment cimport Segment, segment_of
 from robustmq._fastpath.stores.table cimport table_each
@@ -48,12 +48,20 @@ cdef uint64_t batch_bytes(Partition* partition, const IndexItem* item) noexcept 
 cdef uint64_t surplus(Partition* partition, uint64_t most) noexcept nogil:
     """First offset such that what begins there is the least that still has `most` bytes."""
     cdef uint64_t offset = partition.start
-    cdef uint64_t total = runs_bytes(partition.runs) + partition.bytes
-    cdef uint64_t over = total - most if total > most else 0
+    cdef uint64_t total = runs_bytes(partition.runs)
+    cdef uint64_t over
+    cdef bint leaving
     cdef Runs* runs = partition.runs
     cdef const IndexItem* item
     cdef SealedRun* run
     cdef uint32_t i
+    spin_lock(&partition.lock)
+    total += partition.bytes
+    leaving = partition.journal_from < runs_end(runs)
+    spin_unlock(&partition.lock)
+    if leaving:                         # what is being sealed is in both sums: the next pass
+        return offset
+    over = total - most if total > most else 0
     if runs != NULL:
         for i in range(runs.count):
             run = &runs_all(runs)[i]
@@ -84,7 +92,7 @@ cdef Status retain(LogCore* core, Partition* partition, int64_t now_ms, uint64_t
         why = core_trim(core, partition, surplus(partition, <uint64_t>policy.retention_bytes), &much)
     pthread_mutex_unlock(&core.runs_lock)
     trimmed[0] += 1 if old or much else 0
-    return why
+    return why if why != UNKNOWN_TOPIC else OK              # deleted meanwhile
 
 
 cdef bint wants_sealing(LogCore* core, Partition* partition, int64_t now_ms) noexcept nogil:

@@ -7,8 +7,12 @@ from robustmq._fastpath.status cimport CORRUPT, NEED_MORE, OK
 from robustmq._fastpath.stores.journal cimport entry_body
 from robustmq._fastpath.stores.sealed cimport (
     INDEX_EVERY, record_position, record_span, sealed_cold, sealed_drop, sealed_guess, sealed_near_offset, sealed_near_position, sealed_near_time, sealed_record,
-    sealed_use,
+    sealed_resume, sealed_use,
 )
+
+
+cdef enum:
+    SCAN_MOST = 1 << 20                 # bytes of damage looked through one by one; more than most batches, a millisecond
 
 
 # --- the array --------------------------------------------------------------------------------------------------------
@@ -122,8 +126,10 @@ cdef inline uint64_t last_offset(const Entry* entry) noexcept nogil:
 
 
 cdef const Entry* next_good(SealedRun* run, uint64_t* at, bint* damaged) noexcept nogil:
-    """The first record at or behind `at` that proves itself; NULL at the end of the run."""
+    """The first record at or behind `at` that proves itself; NULL at the end of the run. Damage of more than SCAN_MOST bytes is
+    left behind by the index: this may be a reactor."""
     cdef uint64_t end = run.row.at + run.row.bytes
+    cdef uint64_t scanned = 0
     cdef const Entry* entry
     damaged[0] = False
     while at[0] < end:
@@ -134,6 +140,10 @@ cdef const Entry* next_good(SealedRun* run, uint64_t* at, bint* damaged) noexcep
             fetch_add_u64(&run.file.store.counters.corrupt, 1)
         damaged[0] = True
         at[0] += 8
+        scanned += 8
+        if scanned == SCAN_MOST:
+            at[0] = sealed_resume(run.file, run.row, at[0])
+            scanned = 0
     return NULL
 
 

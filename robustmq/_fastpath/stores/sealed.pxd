@@ -107,8 +107,8 @@ cdef uint64_t sealed_near_offset(SealedFile* file, const SealedRow* row, uint64_
 cdef uint64_t sealed_near_position(SealedFile* file, const SealedRow* row, uint64_t position) noexcept nogil
 cdef uint64_t sealed_near_time(SealedFile* file, const SealedRow* row, int64_t timestamp_ms) noexcept nogil
 
-# The index row's offset after byte `at` (the end of the run: end_offset): where reading can go on behind damage.
-cdef uint64_t sealed_offset_after(SealedFile* file, const SealedRow* row, uint64_t at) noexcept nogil
+# The first byte behind `at` to which the index leads and where a record proves itself; else the end of the run.
+cdef uint64_t sealed_resume(SealedFile* file, const SealedRow* row, uint64_t at) noexcept nogil
 
 cdef inline uint32_t sealed_live(const SealedFile* file) noexcept nogil:
     return load_relaxed_u32(&file.live)

@@ -149,15 +149,15 @@ cdef uint64_t sealed_near_time(SealedFile* file, const SealedRow* row, int64_t t
     return near(file, row, BY_TIME, <uint64_t>timestamp_ms)
 
 
-cdef uint64_t sealed_offset_after(SealedFile* file, const SealedRow* row, uint64_t at) noexcept nogil:
+cdef uint64_t sealed_resume(SealedFile* file, const SealedRow* row, uint64_t at) noexcept nogil:
     cdef const SealedIndexRow* rows = index_of(file, row)
+    cdef uint64_t end = row.at + row.bytes
     cdef uint32_t i
     if rows != NULL:
         for i in range(row.index_rows):
-            if rows[i].at > at and row.base_offset < rows[i].base_offset < row.end_offset \
-                    and sealed_record(file, rows[i].at, row.at + row.bytes, row.stream) != NULL:
-                return rows[i].base_offset
-    return row.end_offset
+            if at < rows[i].at < end and sealed_record(file, rows[i].at, end, row.stream) != NULL:
+                return rows[i].at
+    return end
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -220,6 +220,7 @@ cdef bint take_directory(SealedFile* file) noexcept nogil:
     if (not has_footer(file)
             or foot.crc != crc32c(0, <const uint8_t*>foot, 48) or foot.size != file.size or foot.id != file.id
             or foot.rows > file.size // sizeof(SealedRow) or foot.directory_at < SEALED_HEADER or foot.directory_at & 7
+            or foot.directory_at > file.size - SEALED_FOOTER
             or foot.directory_at + foot.rows * sizeof(SealedRow) + SEALED_FOOTER != file.size):
         return False
     file.rows = <SealedRow*>(file.base + foot.directory_at)
