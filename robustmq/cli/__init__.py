@@ -1,1 +1,1 @@
-"""robustmq-ctl: administers a broker through its HTTP API, and through nothing else."""
+"""robustmq-ctl: administers a broker through its HTTP API, and looks at the data directory of one that does not run."""

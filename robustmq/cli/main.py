@@ -1,4 +1,7 @@
-"""robustmq-ctl: status, topics, clients, config. Exit status 1 and one line on stderr when the broker refuses."""
+"""robustmq-ctl: status, topics, clients, config. Exit status 1 and one line on stderr when the broker refuses.
+
+`storage` alone works on the files of a broker that does not run, with exit statuses of its own (storage/commands.py).
+"""
 from __future__ import annotations
 
 import argparse
@@ -8,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from robustmq.cli.client import ApiError, Client
+from robustmq.cli.storage import commands as storage
 
 DEFAULT_SERVER = "http://127.0.0.1:58080"
 Rows = Sequence[Sequence[object]]
@@ -128,6 +132,8 @@ def parser() -> argparse.ArgumentParser:
     command(clients, "kick", clients_kick).add_argument("client_id")
     config = rooms.add_parser("config", help="show").add_subparsers(required=True)
     command(config, "show", config_show)
+    storage.add_to(rooms.add_parser("storage", help="check, dump: a data directory without its broker")
+                   .add_subparsers(required=True))
     return made
 
 
@@ -148,6 +154,8 @@ def paged(made: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The program; its exit status."""
     chosen = parser().parse_args(argv)
+    if "offline" in chosen:
+        return storage.run(chosen)
     try:
         chosen.run(Client(chosen.server), chosen)
     except ApiError as error:
