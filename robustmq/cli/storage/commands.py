@@ -1,4 +1,4 @@
-"""robustmq-ctl storage check and dump. Exit status 0: nothing is damaged, 1: something is, 2: it cannot be looked at."""
+"""robustmq-ctl storage check and dump. Exit status 0: nothing is damaged, 1: something is, 2: it cannot be seen."""
 from __future__ import annotations
 
 import argparse
@@ -43,7 +43,8 @@ def check(chosen: argparse.Namespace) -> int:
                             "entry: deleted topics, unless the journal is damaged"))
     if chosen.json:
         print(json.dumps({**summary, "damage": [as_json(damage, streams) for damage in damages],
-                          "remarks": [f"{place(remark.file, remark.byte)}{remark.name}" for remark in remarks]}, indent=2))
+                          "remarks": [f"{place(remark.file, remark.byte)}{remark.name}" for remark in remarks]},
+                         indent=2))
     else:
         for line in [*(sentence(damage, streams) for damage in damages),
                      *(f"{place(remark.file, remark.byte)}{remark.name}" for remark in remarks)]:

@@ -48,7 +48,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An entry that is no batch, or a remark. `kind`: "stream", "end", "state", "producers", "run", "remark"."""
+    """An entry that is no batch, or a remark. `kind`: stream, end, state, producers, session, run or remark."""
 
     file: str
     byte: int

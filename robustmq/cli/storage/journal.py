@@ -9,8 +9,8 @@ from robustmq.cli.storage.found import BATCH_HEADER, Damage, Found, Note, batch_
 
 HEADER, ENTRY = 64, 48
 PAD, RESERVED = 2, 1
-BATCH, STREAM, STREAM_END, STATE, PRODUCERS = 1, 2, 3, 4, 5
-KINDS = {STREAM_END: "end", STATE: "state", PRODUCERS: "producers"}
+BATCH, STREAM, STREAM_END, STATE, PRODUCERS, SESSION = 1, 2, 3, 4, 5, 6
+KINDS = {STREAM_END: "end", STATE: "state", PRODUCERS: "producers", SESSION: "session"}
 NAME_AT = 24
 
 

@@ -103,7 +103,7 @@ def run(view: memoryview, file: str, row: Row) -> Iterator[Found]:
 
 
 def records(view: memoryview, file: str, at: int, end: int, row: Row | None) -> Iterator[Found]:
-    """Records from byte `at`; behind damage the next one that proves itself is looked for. Without a row they are of any
+    """Records from byte `at`; behind damage the next one that proves itself is sought. Without a row they are of any
     stream, and what does not look like a record is not damage (it may be the directory).
     """
     damage: Damage | None = None
