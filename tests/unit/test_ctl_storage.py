@@ -28,6 +28,16 @@ def test_what_is_whole(directory: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "2 streams, 61 batches, 121 records" in capsys.readouterr().out
 
 
+def test_a_segment_that_waits_for_its_next_life_is_not_missing(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    part = log.create_stream("t", ID, 0, 1)
+    for _ in range(3):
+        part.append(batch([b"x"]))
+        log.seal()
+    log.close()
+    assert main(["storage", "check", str(tmp_path)]) == 0
+
+
 @pytest.mark.parametrize("kind", ["sealed", "journal"])
 def test_damage_is_told_with_its_place(directory: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     file = next((directory / kind).glob(f"*.{kind}"))

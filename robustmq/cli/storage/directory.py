@@ -36,7 +36,7 @@ class Directory:
 
     def walk_journal(self, progress: Progress) -> Iterator[Found]:
         """Entries of all segments in order, and what is missing between them."""
-        used = self.segments
+        used = [file for file in self.segments if not journal.is_free(file)]
         if len(used) > 1 and journal.is_empty(used[-1]):
             used = used[:-1]            # the spare
         before: int | None = None

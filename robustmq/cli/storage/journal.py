@@ -38,6 +38,12 @@ def header_damage(view: memoryview, path: Path) -> str:
     return "" if size == len(view) else f"the file has {len(view)} bytes, its header says {size}"
 
 
+def is_free(path: Path) -> bool:
+    """Retired: what it held is elsewhere."""
+    with mapped(path) as view:
+        return is_retired(view)
+
+
 def is_empty(path: Path) -> bool:
     """A segment without entries: prepared, and not needed so far."""
     with mapped(path) as view:
