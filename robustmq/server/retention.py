@@ -59,8 +59,8 @@ class Retention:
                 return
             try:
                 done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys)
-            except LogError as error:
-                logger.warning("compaction: %s", error)
+            except (LogError, ValueError, LookupError, MemoryError) as error:
+                logger.warning("compaction of stream %d: %s", stream, error)
                 continue
             if done:
                 logger.debug("compaction: stream %d", stream)

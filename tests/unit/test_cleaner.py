@@ -161,6 +161,34 @@ def test_a_map_that_is_too_small_takes_several_passes(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_batch_that_cannot_be_looked_into_stays(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    body = b"no zstd at all"
+    covered = struct.pack(">hiqqqhii", 4, 1, NOW, NOW, -1, -1, -1, 2) + body
+    part.append(struct.pack(">qiibI", 0, len(covered) + 9, 0, 2, crc32c_bytes(covered)) + covered)
+    part.append(keyed([(b"a", b"1"), (b"a", b"2")]))
+    log.seal()
+    assert clean(log, 1, NOW)
+    batches = [(base, batch) for base, _, batch in split(part.read(0, 1 << 20))]
+    assert [base for base, _ in batches] == [0, 2] and batches[0][1].endswith(body)
+    log.close()
+
+
+def test_a_batch_is_rewritten_a_bounded_number_of_times(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"%d" % k, b"old") for k in range(12)]))
+    log.seal()
+    for k in range(12):
+        part.append(keyed([(b"%d" % k, b"new")]))
+        log.seal()
+        assert clean(log, 1, NOW)
+        left = [key for key, value in everything(log).values() if value == b"old"]
+        assert left == [b"%d" % each for each in range(min(k + 1, 7), 12)]
+    log.close()
+
+
 STEPS = st.lists(st.one_of(
     st.tuples(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", None]), st.sampled_from([b"1", b"2", None])),
                        min_size=1, max_size=4), st.booleans()),

@@ -7,6 +7,9 @@ Offsets stay. A tombstone goes when its run was first cleaned delete.retention.m
 if need be; records without a key stay. A batch that loses records is written without compression. The new runs stand for the
 same offsets as the old and take their place when the file is published: a crash before that leaves the old.
 
+A batch that was rewritten has another position (the low three bits, which the journal leaves at zero): what a session had queued by
+position and byte is then not found, rather than found wrong.
+
 Runs on a thread of the control plane; the GIL is held while records are looked at. One thread cleans a log.
 """
 import struct
@@ -17,7 +20,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from robustmq._fastpath.batch cimport (
-    BATCH_HEADER, RecordView, batch_codec, batch_producer_id, batch_size, record_next,
+    BATCH_HEADER, RecordView, batch_codec, batch_producer_id, batch_record_count, batch_size, record_next,
 )
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
@@ -36,6 +39,10 @@ from robustmq._fastpath.stores.sealed_writer cimport (
 from robustmq._fastpath.broker.codecs import inflate_batch
 from robustmq._fastpath.crc import crc32c_bytes
 from robustmq._fastpath.stores.files import LogError
+
+
+cdef enum:
+    REWRITTEN_MOST = 7                  # a batch is rewritten so often, then it stays as it is
 
 
 cdef class Cleaning:
@@ -116,7 +123,7 @@ cdef class Cleaning:
                 if batch_producer_id(entry_body(entry)) >= 0:
                     self.producers[batch_producer_id(entry_body(entry))] = entry.base_offset
                 if self.runs[i].row.cleaned_at == 0:
-                    for key, offset, _, _ in records(entry):
+                    for key, offset, _, _ in records(entry) or ():
                         if key is not None:
                             self.keys[key] = offset
                 at += record_span(entry)
@@ -132,7 +139,10 @@ cdef class Cleaning:
         """The records of a batch that stay, as bytes; None: all do."""
         cdef bint dropped = False
         kept = []
-        for key, offset, is_tombstone, raw in records(entry):
+        found = records(entry)
+        if found is None:
+            return None
+        for key, offset, is_tombstone, raw in found:
             if key is not None and (self.keys.get(key, -1) > offset or (is_tombstone and not tombstones)):
                 dropped = True
             else:
@@ -153,6 +163,8 @@ cdef class Cleaning:
             at += record_span(entry)
             kept = self.keepers(entry, tombstones)
             if kept is None:
+                check(writer_put(writer, entry, record_position(entry)))
+            elif kept and record_position(entry) & REWRITTEN_MOST == REWRITTEN_MOST:
                 check(writer_put(writer, entry, record_position(entry)))
             elif kept or self.producers.get(batch_producer_id(entry_body(entry)), -1) == entry.base_offset:
                 put_batch(writer, entry, kept)
@@ -186,21 +198,26 @@ cdef check(Status why):
 
 
 cdef list records(const Entry* entry):
-    """(hash of the key or None, offset, whether it is a tombstone, bytes) of each record."""
+    """(hash of the key or None, offset, whether it is a tombstone, bytes) of each record; None: it cannot be looked into, which
+    Produce does not find out of a compressed batch.
+    """
     cdef const uint8_t* batch = entry_body(entry)
     cdef bytes plain = batch[:batch_size(batch)]
     cdef Cursor cursor
     cdef RecordView view
     found = []
     if batch_codec(batch):
-        plain = inflate_batch(plain)
+        try:
+            plain = inflate_batch(plain)
+        except ValueError:
+            return None
     batch = plain
     cursor_init(&cursor, batch + BATCH_HEADER, <uint64_t>len(plain) - BATCH_HEADER)
     while record_next(&cursor, &view):
         found.append((xxhash.xxh3_128_digest(view.key[:view.key_len]) if view.key != NULL else None,
                       entry.base_offset + <uint64_t>view.offset_delta, view.value == NULL,
                       view.start[:cursor.p - view.start]))
-    return found
+    return found if len(found) == batch_record_count(batch) and cursor.p == cursor.end else None
 
 
 cdef put_batch(Writer* writer, const Entry* entry, list kept):
@@ -226,7 +243,7 @@ cdef put_batch(Writer* writer, const Entry* entry, list kept):
     copy[0] = entry[0]
     memcpy(<uint8_t*>copy + sizeof(Entry), data, n)
     entry_finish(copy, sizeof(Entry) + n)
-    why = writer_put(writer, copy, record_position(entry))
+    why = writer_put(writer, copy, record_position(entry) + (1 if kept else 0))
     free(copy)
     check(why)
 
