@@ -31,9 +31,9 @@ def test_what_is_whole(directory: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_segment_that_waits_for_its_next_life_is_not_missing(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     part = log.create_stream("t", ID, 0, 1)
-    for _ in range(3):
-        part.append(batch([b"x"]))
-        log.seal()
+    for _ in range(150):
+        part.append(batch([b"x" * 10_000]))
+    log.seal()
     log.close()
     assert main(["storage", "check", str(tmp_path)]) == 0
 
