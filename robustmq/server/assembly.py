@@ -95,10 +95,13 @@ class Broker:
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
         self._ends.push_async_callback(self.meta.close)
         report_damage(self.log, await settle(self.log, self.meta))
-        self.topics = Topics(self.log, durability=storage.durability, max_topics=self.config.limits.max_topics,
-                             max_message_bytes=self.config.kafka.message_max_bytes,
-                             mappings=[(rule.filter, rule.topic, rule.partitions, rule.key)
-                                       for rule in self.config.mapping])
+        try:
+            self.topics = Topics(self.log, durability=storage.durability, max_topics=self.config.limits.max_topics,
+                                 max_message_bytes=self.config.kafka.message_max_bytes,
+                                 mappings=[(rule.filter, rule.topic, rule.partitions, rule.key)
+                                           for rule in self.config.mapping])
+        except ValueError as error:
+            raise StartError(f"[[mapping]]: {error}") from error
         self.topic_admin = TopicAdmin(self.topics, self.log, self.meta, kafka_settings(self.config))
         await self.topic_admin.open()
         self.blob = await open_store(self.config.tier)

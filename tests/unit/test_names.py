@@ -5,6 +5,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from robustmq._fastpath.broker.names import to_kafka, to_mqtt
+from robustmq._fastpath.broker.topic import Topics
+from robustmq._fastpath.stores.log import Log
+
+from robustmq._fastpath.broker import mapping
+from robustmq.server.config.sections import FILTER
 
 LEGAL = re.compile(r"[A-Za-z0-9._-]{1,249}")
 KAFKA = st.one_of(
@@ -80,3 +85,20 @@ def test_illegal_kafka_names(name: str) -> None:
 def test_lengths_at_the_bound() -> None:
     assert to_mqtt("x" * 249) == "x" * 249
     assert to_kafka("x" * 249) == "x" * 249
+
+
+@pytest.mark.parametrize("filter", ["#", "+", "/", "a", "a/#", "+/+", "a/+/b/#", "/#", "a//b", "ä/+"])
+def test_filters_of_mapping_rules(filter: str) -> None:
+    mapping.check_filter(filter)
+    assert re.fullmatch(FILTER, filter)
+
+
+@pytest.mark.parametrize("filter", ["", "a#", "#/a", "a/#/b", "a+", "+a/b", "##", "a/b#", "a\0b", "\n\0"])
+def test_what_is_no_filter_makes_no_rule(filter: str) -> None:
+    assert not re.fullmatch(FILTER, filter)
+    with pytest.raises(ValueError, match="is no topic filter"):
+        mapping.check_filter(filter)
+    log = Log(None)
+    with pytest.raises(ValueError, match="is no topic filter"):
+        Topics(log, mappings=[(filter, "t", 1, "none")])
+    log.close()

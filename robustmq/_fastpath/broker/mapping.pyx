@@ -83,6 +83,17 @@ def partition_for(bytes key not None, uint32_t partitions):
     return partition_of_key(key, <uint32_t>len(key), partitions)
 
 
+def check_filter(str filter not None):
+    """ValueError for what is no MQTT topic filter [MQTT-4.7.1-1 to -3, MQTT-4.7.3-1, -2]."""
+    *upper, last = filter.split("/")
+    if not filter or "\0" in filter:
+        raise ValueError(f"{filter!r} is no topic filter: it has one character at least, and no U+0000")
+    if "#" in "".join(upper) or ("#" in last and last != "#"):
+        raise ValueError(f"{filter!r} is no topic filter: '#' stands alone in the last level")
+    if any("+" in level and level != "+" for level in (*upper, last)):
+        raise ValueError(f"{filter!r} is no topic filter: '+' stands alone in its level")
+
+
 def matches(str filter not None, str topic not None):
     """Whether an MQTT topic matches a filter."""
     cdef bytes f = filter.encode(), t = topic.encode()

@@ -22,6 +22,7 @@ from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_str
 import os
 
 from robustmq._fastpath.broker import names
+from robustmq._fastpath.broker.mapping import check_filter
 
 
 cdef Topic* GONE = <Topic*>1                # a slot whose topic was deleted
@@ -356,6 +357,7 @@ cdef class Topics:
         cdef Mapping* mapping
         raw_filter, raw_target = filter.encode(), target.encode()
         names.to_mqtt(target)
+        check_filter(filter)
         if self.table.mapping_count == MAPPINGS_MAX:
             raise ValueError(f"at most {MAPPINGS_MAX} mapping rules")
         if not 0 < len(raw_filter) <= 256 or not 0 < partitions <= TOPIC_PARTITIONS_MAX:

@@ -11,6 +11,7 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 FOREVER_MS = 2**63 - 1
 FOREVER_S = 0xFFFFFFFF      # MQTT 5: a session that does not expire
 DURABILITIES = ("memory", "process", "disk")
+FILTER = r"(?=[^\x00]{1,256}\Z)(?:(?:\+|[^+#/]*)/)*(?:\+|#|[^+#/]*)"      # of 1 to 256 characters [MQTT-4.7.1-1 to -3]
 
 
 def key(default: Any, kind: Kind, says: str) -> Any:
@@ -188,7 +189,7 @@ class Log:
 class Mapping:
     """A rule that folds many MQTT topics into one Kafka topic. Rules are tried in order; the first that fits holds."""
 
-    filter: str = key("", Text("an MQTT topic filter", r"[^\x00]{1,256}"), "MQTT topics that it takes.")
+    filter: str = key("", Text("an MQTT topic filter", FILTER), "MQTT topics that it takes.")
     topic: str = key("", Text("a Kafka topic name", r"[A-Za-z0-9._-]{1,249}"), "Kafka topic that gets them.")
     partitions: int = key(1, Integer(1, 10_000), "Partitions of that topic.")
     key: str = key("topic", Text('"none", "topic", "client_id" or "level:N" with N from 1',

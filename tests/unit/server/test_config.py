@@ -98,6 +98,9 @@ def test_mapping_rules(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "says"), [
     ('[[mapping]]\ntopic = "t"\n', "mapping #1 has no filter"),
     ('[[mapping]]\nfilter = "a"\ntopic = "t"\nkey = "level:0"\n', "mapping #1.key = 'level:0'"),
+    ('[[mapping]]\nfilter = "a/#/b"\ntopic = "t"\n', "mapping #1.filter = 'a/#/b'"),
+    ('[[mapping]]\nfilter = "a+"\ntopic = "t"\n', r"mapping #1.filter = 'a\+'"),
+    ('[[mapping]]\nfilter = ""\ntopic = "t"\n', "mapping #1.filter = ''"),
     ('[mapping]\nfilter = "a"\n', r"\[\[mapping\]\]"),
     ("mqtt = 5\n", r"write \[mqtt\]"),
     ("[mqtt\n", "is not TOML"),
