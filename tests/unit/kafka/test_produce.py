@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from robustmq._fastpath.crc import crc32c_bytes
 
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode as E
 
@@ -116,6 +117,13 @@ def test_a_compacted_topic_needs_keys(rig: Rig, version: int) -> None:
 def test_internal_topics_are_closed_to_clients(rig: Rig) -> None:
     rig.topic("__consumer_offsets", internal=True)
     assert one(rig, batch(), topic="__consumer_offsets")[1] == E.INVALID_TOPIC_EXCEPTION
+
+
+def test_log_append_time_is_the_broker_s_to_set(rig: Rig) -> None:
+    raw = bytearray(batch())
+    raw[22] |= 8
+    raw[17:21] = crc32c_bytes(bytes(raw[21:])).to_bytes(4, "big")
+    assert one(rig, bytes(raw))[1] == E.INVALID_TIMESTAMP
 
 
 @pytest.mark.parametrize(("more", "error"), [

@@ -4,8 +4,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memset, strlen
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32
 from robustmq._fastpath.batch cimport (
-    ATTRIBUTE_TRANSACTIONAL, BATCH_HEADER, CODEC_NONE, CODEC_ZSTD, RecordView, batch_attributes, batch_codec,
-    batch_record_count, batch_validate, record_next)
+    ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL, BATCH_HEADER, CODEC_NONE, CODEC_ZSTD, RecordView,
+    batch_attributes, batch_codec, batch_record_count, batch_validate, record_next)
 from robustmq._fastpath.broker.routes cimport routes_notify, routes_refresh
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags, topic_find, topic_find_id
 from robustmq._fastpath.cursor cimport (
@@ -139,6 +139,8 @@ cdef bint refused(const Topic* topic, const uint8_t* batch, int32_t n, int16_t v
         return refuse(outcome, error_of(status), NULL)
     if batch_codec(batch) == CODEC_ZSTD and version < PRODUCE_ZSTD:
         return refuse(outcome, KafkaError.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 (KIP-110)")
+    if batch_attributes(batch) & ATTRIBUTE_LOG_APPEND_TIME:
+        return refuse(outcome, KafkaError.INVALID_TIMESTAMP, "LogAppendTime is the broker's to set")
     if batch_attributes(batch) & ATTRIBUTE_TRANSACTIONAL:
         return refuse(outcome, KafkaError.INVALID_TXN_STATE, "this broker does not serve transactions")
     if topic.flags & TopicFlags.TOPIC_COMPACTED:
