@@ -74,6 +74,21 @@ def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("files", [["LOCK", "CURRENT"], ["LOCK"]])
+def test_a_foreign_directory_with_a_lock_file_is_refused(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        (tmp_path / name).write_text("held by another program")
+    with pytest.raises(LogError, match="not RobustMQ's"):
+        open_log(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
+
+
+@pytest.mark.parametrize("pid", ["", "4711\n"])
+def test_a_broker_that_was_killed_at_its_first_start_left_only_a_lock(tmp_path: Path, pid: str) -> None:
+    (tmp_path / "LOCK").write_text(pid)
+    open_log(tmp_path).close()
+
+
 def test_another_version_is_refused(tmp_path: Path) -> None:
     written(tmp_path, 1)
     (tmp_path / "journal/FORMAT").write_text("robustmq journal 9\nsegment_bytes 1048576\n")

@@ -105,9 +105,11 @@ class Directory:
     def _refuse_foreign(self) -> None:
         if not self.path.is_dir():
             return
-        if (self.journal / "FORMAT").exists() or (self.path / "LOCK").exists():
+        if (self.journal / "FORMAT").exists():
             return
         foreign = sorted(entry.name for entry in self.path.iterdir() if not _is_ours(entry.name))
+        if not foreign and not _is_pid(self.path / "LOCK"):
+            foreign = ["LOCK"]
         if foreign:
             raise LogError(f"{self.path} holds files that are not RobustMQ's ({foreign[0]}, …); "
                            "choose an empty directory")
@@ -211,6 +213,15 @@ def set_aside(path: Path, header_bytes: int) -> list[str]:
 
 def _is_ours(name: str) -> bool:
     return name in {"LOCK", "journal", "sealed", "lost+found"} or name.startswith((".", "meta"))
+
+
+def _is_pid(lock: Path) -> bool:
+    """A lock file of ours holds a number, or nothing: its broker was killed before it wrote that."""
+    if not lock.exists():
+        return True
+    with lock.open("rb") as file:
+        start = file.read(32)
+    return not start or start.strip().isdigit()
 
 
 def _is_sequence(stem: str) -> bool:
