@@ -54,7 +54,7 @@ async def settle(log: Log, meta: MetaStore) -> list[str]:
 def report_damage(log: Log, sentences: Iterable[str]) -> None:
     """Warn of what recovery lost, at once: the next start finds it mended."""
     for sentence in [*log.recovered.get("notes", []), *sentences]:
-        logger.warning("%s", sentence)
+        logger.warning(sentence)
     if log.recovered.get("gaps"):
         logger.warning("%d batches follow offsets that are lost", log.recovered["gaps"])
 

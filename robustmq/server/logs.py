@@ -1,7 +1,8 @@
 """The broker's own log: one line per event on stderr, for people on a terminal, JSON otherwise.
 
 Callers use `logging` with fields in `extra`: `log.info("client refused", extra={"client": name})`. What came from a
-peer is escaped: a line is one event, whatever a client calls itself.
+peer is escaped: a line is one event, whatever a client calls itself. Of one kind a few lines are written in a while and
+the others counted: peers can make some of them happen as often as they like.
 """
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ COLOURS = {logging.DEBUG: "\x1b[2m", logging.WARNING: "\x1b[33m", logging.ERROR:
            logging.CRITICAL: "\x1b[31m"}
 PLAIN = "\x1b[0m"
 PREFIX = "robustmq."
+BURST, PERIOD_S = 20, 10.0      # lines of one kind that are written in so long
+KINDS_MOST = 1000
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
@@ -61,11 +64,34 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Calm(logging.Filter):
+    """At most BURST lines of one kind (logger and message before its arguments) in PERIOD_S. The first one after it has
+    the number of those left out in its field `omitted`. Threads may race for the last places of a burst.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: dict[tuple[str, str], tuple[float, int]] = {}      # since when, how many
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = (record.name, str(record.msg))
+        since, count = self.kinds.get(kind, (record.created, 0))
+        if record.created - since >= PERIOD_S:
+            if count > BURST:
+                record.omitted = count - BURST
+            since, count = record.created, 0
+        if len(self.kinds) >= KINDS_MOST and kind not in self.kinds:
+            self.kinds.clear()
+        self.kinds[kind] = since, count + 1
+        return count < BURST
+
+
 def start(level: str, form: str, stream: IO[str] | None = None) -> None:
     """Send everything to `stream` (stderr) from now on."""
     out = stream or sys.stderr
     terminal = out.isatty()
     handler = logging.StreamHandler(out)
+    handler.addFilter(Calm())
     people = form == "human" or (form == "auto" and terminal)
     handler.setFormatter(Human(terminal and "NO_COLOR" not in os.environ) if people else Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
