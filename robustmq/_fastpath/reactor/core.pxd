@@ -139,6 +139,10 @@ cdef struct Counters:
     uint64_t busy_ns
 
 
+cdef enum:
+    TURN_BUCKETS = 26           # turn_buckets[i]: turns of less than 2^i µs; the last has the rest
+
+
 # Where positions become durable: the journal, or nothing (then everything is durable at once).
 # `want` asks for everything before `position`, and for `mail` to `box` whenever `durable` has moved. A `durable` of
 # SYNC_FAILED says that nothing more ever will be: who waits is told so, and must not acknowledge what it waits for.
@@ -208,6 +212,7 @@ cdef struct Reactor:
     uint64_t connections        # atomic: placement adds, the reactor takes away
     Mailbox mailbox
     Counters counters
+    uint64_t turn_buckets[TURN_BUCKETS]     # turns by the time that they took; their sum is counters.busy_ns
     Wheel wheel
 
 

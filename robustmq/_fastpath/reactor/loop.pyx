@@ -8,7 +8,7 @@ from robustmq._fastpath.mailbox cimport (
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
 from robustmq._fastpath.reactor.connection cimport connection_event
 from robustmq._fastpath.reactor.core cimport (
-    DEAD, GONE, IN_READY, Connection, Listener, Reactor, Shared, connection_end, count,
+    DEAD, GONE, IN_READY, TURN_BUCKETS, Connection, Listener, Reactor, Shared, connection_end, count,
 )
 from robustmq._fastpath.reactor.input cimport input_progress
 from robustmq._fastpath.reactor.links cimport links_free
@@ -79,11 +79,19 @@ cdef void reactor_free(Reactor* reactor) noexcept nogil:
     free(reactor)
 
 
+cdef inline void count_turn(Reactor* reactor, uint64_t ns) noexcept nogil:
+    cdef int bucket = 0
+    while bucket < TURN_BUCKETS - 1 and ns >> bucket >= 1000:
+        bucket += 1
+    count(&reactor.turn_buckets[bucket], 1)
+    count(&reactor.counters.busy_ns, ns)
+
+
 # Sleep, if there is nothing to do, and read the clock. Returns the number of events.
 cdef int wait(Reactor* reactor, poller_event* events) noexcept nogil:
     cdef int64_t before_ns = clock_now_ns(), deadline_ns, timeout_ns
     cdef int n
-    count(&reactor.counters.busy_ns, <uint64_t>(before_ns - reactor.now_ns))
+    count_turn(reactor, <uint64_t>(before_ns - reactor.now_ns))
     if reactor.ready != NULL or reactor.touched != NULL:
         timeout_ns = 0
     else:

@@ -14,8 +14,8 @@ from robustmq._fastpath.reactor.commands cimport (
     command_adopt, command_answer, command_close, command_move, command_stop,
 )
 from robustmq._fastpath.reactor.core cimport (
-    CLOSING, LISTENERS_MOST, PROTOCOLS_MOST, REACTORS_MOST, WANTS_CLOSE, Connection, Counters, Listener, Reactor,
-    SeamItem,
+    CLOSING, LISTENERS_MOST, PROTOCOLS_MOST, REACTORS_MOST, TURN_BUCKETS, WANTS_CLOSE, Connection, Counters, Listener,
+    Reactor, SeamItem,
 )
 from robustmq._fastpath.reactor.links cimport links_find
 from robustmq._fastpath.reactor.listener cimport placement_take
@@ -211,7 +211,8 @@ cdef class Reactors:
             raise MemoryError
 
     def counters(self) -> list:
-        """One dict per reactor, in order; names and meaning in core.pxd (Counters), and `connections` now."""
+        """One dict per reactor, in order; names and meaning in core.pxd (Counters), `connections` now, and its turns as a
+        histogram."""
         cdef uint32_t i, n
         cdef uint64_t* values
         result = []
@@ -219,6 +220,9 @@ cdef class Reactors:
             values = <uint64_t*>&self.shared.reactors[i].counters
             each = {name: load_relaxed_u64(values + n) for n, name in enumerate(COUNTER_NAMES)}
             each["connections"] = load_relaxed_u64(&self.shared.reactors[i].connections)
+            each["turn_buckets"] = [load_relaxed_u64(&self.shared.reactors[i].turn_buckets[n])
+                                    for n in range(TURN_BUCKETS)]
+            each["turn_ns"] = each["busy_ns"]
             result.append(each)
         return result
 

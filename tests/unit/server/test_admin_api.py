@@ -61,6 +61,8 @@ def test_metrics_count_real_clients(broker: Broker) -> None:
     assert found["robustmq_mqtt_messages_in_qos1_total"] == 1
     assert found["robustmq_journal_wal_sync_seconds_count"] >= 1
     assert found["robustmq_control_frames_total"] >= 1
+    assert found["robustmq_reactor_turn_seconds_count"] >= 2
+    assert found["robustmq_reactor_turn_seconds_sum"] > 0
 
 
 def test_topics(broker: Broker) -> None:
