@@ -88,8 +88,6 @@ cdef class Topics:
     cdef object log
     cdef int slot                       # QSBR; online only inside a look-up
     cdef add_mapping(self, str filter, str target, uint32_t partitions, str key)
-    cdef adopt_recovered(self)
-    cdef adopt(self, bytes name, bytes topic_id, dict streams)
     cdef describe(self, Topic* topic)
 
 
@@ -106,6 +104,12 @@ cdef uint64_t topic_epoch(TopicTable* table) noexcept nogil
 # INVALID_TOPIC, UNKNOWN_TOPIC, QUOTA (limits.max_topics), or the store's.
 cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, const uint8_t* client_id,
                            uint32_t client_id_len, Topic** result, uint32_t* number) noexcept nogil
+
+# Private to the table and to adopt.pyx; under lock, or at start.
+cdef bint topic_room(TopicTable* table) noexcept nogil
+cdef Topic* topic_alloc(TopicTable* table, const uint8_t* name, uint32_t n, uint32_t count) noexcept nogil
+cdef void topic_link(TopicTable* table, Topic* topic) noexcept nogil
+cdef Topic* topic_each(TopicTable* table, uint64_t* at) noexcept nogil     # one by one: start with *at = 0; NULL at the end
 
 # A topic with `count` new streams; the existing one when there is one. Any thread.
 cdef Status topic_create(TopicTable* table, const uint8_t* name, uint32_t n, const uint8_t* id, uint32_t count,

@@ -6,6 +6,7 @@ from robustmq._fastpath.atomic cimport (
     store_release_u64,
 )
 from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.broker.adopt cimport topics_adopt
 from robustmq._fastpath.broker.mapping cimport (
     KEY_CLIENT_ID, KEY_LEVEL, KEY_NONE, KEY_TOPIC, Slice, filter_matches, mapping_key, partition_of_key,
 )
@@ -17,7 +18,7 @@ from robustmq._fastpath.qsbr cimport (
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK, QUOTA, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport DURABLE_DISK, DURABLE_MEMORY, DURABLE_PROCESS
-from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream, log_find_stream
+from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream
 
 import os
 
@@ -82,7 +83,7 @@ cdef void put(TopicSlots* slots, uint64_t hash, Topic* topic) noexcept nogil:
     store_release_ptr(&slots_of(slots)[i], topic)
 
 
-cdef bint make_room(TopicTable* table) noexcept nogil:
+cdef bint topic_room(TopicTable* table) noexcept nogil:
     """Under lock: both tables stay at most half full, tombstones included."""
     cdef TopicSlots* old = table.by_name
     cdef TopicSlots* names
@@ -194,10 +195,18 @@ cdef Status create_streams(TopicTable* table, Topic* topic, uint32_t durability)
     return status
 
 
-cdef void link_topic(TopicTable* table, Topic* topic) noexcept nogil:
+cdef void topic_link(TopicTable* table, Topic* topic) noexcept nogil:
     put(table.by_name, topic.hash, topic)
     put(table.by_id, id_hash(topic.id), topic)
     table.count += 1
+
+
+cdef Topic* topic_each(TopicTable* table, uint64_t* at) noexcept nogil:
+    cdef Topic* topic = NULL
+    while at[0] <= table.by_name.mask and (topic == NULL or topic == GONE):
+        topic = slots_of(table.by_name)[at[0]]
+        at[0] += 1
+    return topic if topic != GONE else NULL
 
 
 cdef Status topic_create(TopicTable* table, const uint8_t* name, uint32_t n, const uint8_t* id, uint32_t count,
@@ -209,7 +218,7 @@ cdef Status topic_create(TopicTable* table, const uint8_t* name, uint32_t n, con
     if topic == NULL:
         if table.count >= table.most:
             status = QUOTA
-        elif not make_room(table):
+        elif not topic_room(table):
             status = NO_MEMORY
         else:
             topic = topic_alloc(table, name, n, count)
@@ -222,7 +231,7 @@ cdef Status topic_create(TopicTable* table, const uint8_t* name, uint32_t n, con
                 new_id(table, topic.id)
             status = create_streams(table, topic, durability)
             if status == OK:
-                link_topic(table, topic)
+                topic_link(table, topic)
             else:
                 topic_free(topic)
     spin_unlock(&table.lock)
@@ -315,6 +324,7 @@ cdef class Topics:
     def __cinit__(self, Log log not None, *, str durability="disk", uint64_t max_topics=2_000_000, bint auto_create=True,
                   uint32_t max_message_bytes=1_048_588, mappings=()):
         cdef TopicTable* table = <TopicTable*>calloc(1, sizeof(TopicTable))
+        cdef Status status
         if table == NULL:
             raise MemoryError("topic table")
         self.table = table
@@ -335,7 +345,10 @@ cdef class Topics:
         table.random[0], table.random[1] = (int.from_bytes(os.urandom(8), "little") for _ in range(2))
         for mapping in mappings:
             self.add_mapping(mapping[0], mapping[1], mapping[2], mapping[3])
-        self.adopt_recovered()
+        with nogil:
+            status = topics_adopt(table)
+        if status != OK:
+            raise TopicError(status, "the topics of the log cannot be taken over: memory or disk is full")
 
     def __dealloc__(self):
         cdef uint64_t i
@@ -373,36 +386,6 @@ cdef class Topics:
         else:
             mapping.key = KEYS[key]
         self.table.mapping_count += 1
-
-    cdef adopt_recovered(self):
-        """Topics of the streams that recovery found; a topic that lost a partition's stream gets a new one."""
-        found = {}
-        for name, topic_id, number, stream, durability, _start, _end in self.log.streams():
-            found.setdefault((name, topic_id), {})[number] = (stream, durability)
-        for (name, topic_id), streams in found.items():
-            self.adopt(name.encode(), topic_id, streams)
-
-    cdef adopt(self, bytes name, bytes topic_id, dict streams):
-        cdef Topic* topic
-        cdef Partition* partition
-        cdef uint32_t count = max(streams) + 1
-        cdef uint32_t i
-        cdef uint32_t durability = next(iter(streams.values()))[1]
-        cdef const uint8_t* raw = name
-        if not make_room(self.table):
-            raise MemoryError("topic table")
-        topic = topic_alloc(self.table, raw, <uint32_t>len(name), count)
-        if topic == NULL:
-            raise MemoryError("topic")
-        memcpy(topic.id, <const uint8_t*>topic_id, 16)
-        for i in range(count):
-            if i in streams:
-                topic.partitions[i] = log_find_stream(self.table.log, streams[i][0])
-                topic.partitions[i].topic = topic
-            elif log_create_stream(self.table.log, raw, <uint32_t>len(name), topic.id, i, durability, topic,
-                                   &topic.partitions[i]) != OK:
-                raise TopicError(NO_MEMORY, f"topic {name.decode()}: partition {i} cannot be created")
-        link_topic(self.table, topic)
 
     def __len__(self):
         return self.table.count

@@ -105,6 +105,9 @@ static inline int memory_prefault(uint8_t *p, uint64_t n) {
     return 0;
 }
 
+/* Begin to load a cache line that is needed soon. */
+static inline void memory_prefetch(const void *p) { __builtin_prefetch(p); }
+
 /* Ask for huge pages: 512 faults and page-table entries become one. A hint. */
 static inline void memory_huge(uint8_t *p, uint64_t n) {
 #if defined(MADV_HUGEPAGE)

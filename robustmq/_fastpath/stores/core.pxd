@@ -38,6 +38,9 @@ cdef struct LogCore:
 cdef LogCore* core_new() noexcept nogil
 cdef void core_free(LogCore* core) noexcept nogil           # after the journals are closed and all readers have gone
 cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
+# Load what core_find will want soon: first the one, some time later the other.
+cdef void core_prefetch(LogCore* core, uint64_t stream) noexcept nogil
+cdef void core_prefetch_partition(LogCore* core, uint64_t stream) noexcept nogil
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
 
 # Records below `offset` (at most the end) go: `*moved` when there were any. First the stream's directory entry is written again

@@ -21,7 +21,7 @@ from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before
 from robustmq._fastpath.stores.sealed cimport sealed_bury, sealed_take_doomed
 from robustmq._fastpath.stores.sessions cimport session_log_carry, session_log_free, session_log_init
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
-from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init
+from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init, table_prefetch, table_prefetch_item
 
 
 cdef enum:
@@ -87,6 +87,14 @@ cdef void core_free(LogCore* core) noexcept nogil:
 
 cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil:
     return <Partition*>table_find(&core.streams, stream_hash(stream), same, &stream)
+
+
+cdef void core_prefetch(LogCore* core, uint64_t stream) noexcept nogil:
+    table_prefetch(&core.streams, stream_hash(stream))
+
+
+cdef void core_prefetch_partition(LogCore* core, uint64_t stream) noexcept nogil:
+    table_prefetch_item(&core.streams, stream_hash(stream), sizeof(Partition))
 
 
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:

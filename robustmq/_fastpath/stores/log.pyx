@@ -13,9 +13,9 @@ from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_retire, qsbr_synchroniz
 from robustmq._fastpath.status cimport (
     NO_MEMORY, OK, STORE_FAILED, STORE_FULL, UNKNOWN_TOPIC,
 )
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_carry, core_find, core_free, core_new
+from robustmq._fastpath.stores.core cimport core_carry, core_find, core_free, core_new
 from robustmq._fastpath.stores.journal cimport (
-    entry_body, journal_at, journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
+    journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
     journal_may_sync, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
@@ -31,7 +31,7 @@ from robustmq._fastpath.stores.sealer cimport Sealer, sealer_seal_all, sealer_st
 from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
 from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
 from robustmq._fastpath.stores.stats cimport log_stats
-from robustmq._fastpath.stores.streams cimport log_create_stream, log_delete_stream
+from robustmq._fastpath.stores.streams cimport Listed, log_create_stream, log_delete_stream, log_each_stream
 from robustmq._fastpath.stores.table cimport table_each
 
 from robustmq._fastpath.stores.files import Directory, LogError
@@ -236,19 +236,15 @@ cdef class Log:
     def streams(self):
         """[(topic name, topic id, partition number, stream id, durability, start, end)], by stream id."""
         cdef uint64_t at = 0
-        cdef uint8_t* body
-        cdef Partition* partition
+        cdef Listed one
         cdef list found = []
         with nogil:
             pthread_mutex_lock(&self.core.streams_lock)     # directory entries stay where they are
         try:
-            partition = <Partition*>table_each(&self.core.streams, &at)
-            while partition != NULL:
-                body = entry_body(journal_at(partition.journal, partition.directory_position, NULL))
-                found.append((body[STREAM_NAME_AT:STREAM_NAME_AT + (body[22] | body[23] << 8)].decode(), body[:16],
-                              partition.number, partition.stream, partition.durability,
-                              load_acquire_u64(&partition.start), load_acquire_u64(&partition.end)))
-                partition = <Partition*>table_each(&self.core.streams, &at)
+            while log_each_stream(self.core, &at, &one):
+                found.append((one.name[:one.name_len].decode(), one.topic_id[:16], one.partition.number,
+                              one.partition.stream, one.partition.durability,
+                              load_acquire_u64(&one.partition.start), load_acquire_u64(&one.partition.end)))
         finally:
             pthread_mutex_unlock(&self.core.streams_lock)
         return sorted(found, key=lambda row: row[3])

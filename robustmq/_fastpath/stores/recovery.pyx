@@ -6,7 +6,7 @@ from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
 from robustmq._fastpath.qsbr cimport qsbr_collect
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_prefetch, core_prefetch_partition
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
@@ -133,14 +133,44 @@ cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
     return offset + sizeof(uint64_t) <= segment.store.size and mark_at(segment, offset)[0] >> 32 == segment.nonce
 
 
+# Ahead of the scan: with very many streams each entry's partition would be waited for.
+cdef enum:
+    AHEAD = 16                      # entries
+    AHEAD_MASK = AHEAD - 1
+
+cdef struct Ahead:
+    uint64_t offset                 # of the next entry to look at
+    uint64_t count                  # entries looked at
+    uint64_t streams[AHEAD]
+
+
+cdef void look_ahead(Scan* scan, Segment* segment, Ahead* ahead, uint64_t scanned) noexcept nogil:
+    """Up to AHEAD entries before the one that is scanned; the nearer half has its slots loaded by now."""
+    cdef const Entry* entry
+    cdef uint64_t size = segment.store.size
+    while ahead.count < scanned + AHEAD and ahead.offset + sizeof(Entry) <= size and is_marked(segment, ahead.offset):
+        entry = <const Entry*>(segment.base + ahead.offset)
+        ahead.streams[ahead.count & AHEAD_MASK] = entry.stream
+        core_prefetch(scan.core, entry.stream)
+        ahead.count += 1
+        ahead.offset += entry_stride(<uint32_t>entry.mark >> 2)
+    if scanned + AHEAD // 2 < ahead.count:
+        core_prefetch_partition(scan.core, ahead.streams[(scanned + AHEAD // 2) & AHEAD_MASK])
+
+
 cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
     """Apply its entries, turn what is no good into pads; returns the offset where the chain of marks ends."""
     cdef uint64_t size = segment.store.size
     cdef uint64_t base = segment.sequence << segment.store.shift
     cdef uint64_t offset = SEGMENT_HEADER
     cdef uint64_t length, stride, mark
+    cdef uint64_t scanned = 0
+    cdef Ahead ahead
     cdef Entry* entry
+    ahead.offset, ahead.count = offset, 0
     while is_marked(segment, offset):
+        look_ahead(scan, segment, &ahead, scanned)
+        scanned += 1
         entry = <Entry*>(segment.base + offset)
         mark = entry.mark
         length = <uint32_t>mark >> 2
@@ -211,6 +241,9 @@ cdef bint adopt_rows(LogCore* core, Journal* journal, SealedFile* file) noexcept
     scan.core = core
     scan.journal = journal
     for i in range(file.row_count):
+        if i + AHEAD < file.row_count:
+            core_prefetch(core, file.rows[i + AHEAD].stream)
+            core_prefetch_partition(core, file.rows[i + AHEAD // 2].stream)
         partition = stream_of(&scan, file.rows[i].stream)
         if partition == NULL or not runs_add(&partition.runs, file, &file.rows[i]):
             return False

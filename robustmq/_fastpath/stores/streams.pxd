@@ -18,5 +18,16 @@ cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_
 # NULL until the topic table adopts it.
 cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil
 
+# What the directory says about one stream.
+cdef struct Listed:
+    Partition* partition
+    const uint8_t* topic_id         # 16 bytes
+    const uint8_t* name             # canonical name of the topic
+    uint32_t name_len
+
+
+# All streams one by one: start with *at = 0; False at the end. What it points to stays while streams_lock is held.
+cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil
+
 # Ends the stream; memory goes back after a grace period.
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil

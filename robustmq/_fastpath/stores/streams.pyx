@@ -5,9 +5,9 @@ from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unloc
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_write_stream
-from robustmq._fastpath.stores.journal cimport ENTRY_STREAM_END, EntryHead, journal_append
+from robustmq._fastpath.stores.journal cimport ENTRY_STREAM_END, EntryHead, entry_body, journal_append, journal_at
 from robustmq._fastpath.stores.partition cimport DURABLE_MEMORY, partition_close, partition_free, partition_new
-from robustmq._fastpath.stores.table cimport table_add, table_remove
+from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
 
 
 cdef enum:
@@ -57,6 +57,21 @@ cdef Status log_create_stream(LogCore* core, const uint8_t* name, uint32_t name_
 
 cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil:
     return core_find(core, stream)
+
+
+cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil:
+    cdef Partition* partition = <Partition*>table_each(&core.streams, at)
+    cdef const uint8_t* body
+    cdef uint16_t length = 0
+    if partition == NULL:
+        return False
+    body = entry_body(journal_at(partition.journal, partition.directory_position, NULL))
+    memcpy(&length, body + 22, 2)
+    found.partition = partition
+    found.topic_id = body
+    found.name = body + STREAM_NAME_AT
+    found.name_len = length
+    return True
 
 
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil:

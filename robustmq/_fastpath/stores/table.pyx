@@ -1,7 +1,13 @@
 """Open addressing with linear probing: see table.pxd."""
 from libc.stdlib cimport calloc, free
 from robustmq._fastpath.atomic cimport load_acquire_ptr, store_release_ptr
+from robustmq._fastpath.platform cimport memory_prefetch
 from robustmq._fastpath.qsbr cimport qsbr_retire
+
+
+cdef enum:
+    CACHE_LINE = 64
+    EACH_AHEAD = 8                      # items
 
 
 cdef struct Slots:
@@ -41,6 +47,21 @@ cdef void* table_find(Table* table, uint64_t hash, bint (*same)(const void* item
         if item != <void*>&removed and same(item, key):
             return item
         hash += 1
+
+
+cdef void table_prefetch(Table* table, uint64_t hash) noexcept nogil:
+    cdef Slots* slots = <Slots*>load_acquire_ptr(&table.slots)
+    if slots != NULL:
+        memory_prefetch(slot(slots, hash))
+
+
+cdef void table_prefetch_item(Table* table, uint64_t hash, uint64_t size) noexcept nogil:
+    cdef Slots* slots = <Slots*>load_acquire_ptr(&table.slots)
+    cdef char* item = <char*>load_acquire_ptr(slot(slots, hash)) if slots != NULL else NULL
+    cdef uint64_t at = 0
+    while item != NULL and item != &removed and at < size:
+        memory_prefetch(item + at)
+        at += CACHE_LINE
 
 
 cdef void place(Slots* slots, uint64_t hash, void* item) noexcept nogil:
@@ -99,6 +120,7 @@ cdef void* table_each(Table* table, uint64_t* at) noexcept nogil:
     while at[0] <= table.slots.mask:
         item = slot(table.slots, at[0])[0]
         at[0] += 1
+        memory_prefetch(slot(table.slots, at[0] + EACH_AHEAD)[0])
         if item != NULL and item != <void*>&removed:
             return item
     return NULL

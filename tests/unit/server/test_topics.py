@@ -91,3 +91,25 @@ def test_a_change_that_is_refused_leaves_no_trace(tmp_path: Path) -> None:
             assert world.admin.count() == 0
 
     asyncio.run(scenario())
+
+
+def test_a_partition_that_lost_its_stream_gets_a_new_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with World(tmp_path, {}) as world:
+            await world.admin.create("wide", 9, {}, explicit=True)
+            await world.admin.create("narrow", 1, {}, explicit=True)
+            before = world.admin.find("wide")
+            assert before is not None
+            for partition in (0, 4, 7):
+                world.log.delete_stream(before.streams[partition])
+        async with World(tmp_path, {}) as world:
+            after = world.admin.find("wide")
+            assert after is not None
+            assert after.id == before.id
+            assert len(set(after.streams)) == 9
+            assert [one == other for one, other in zip(before.streams, after.streams, strict=True)] == [
+                partition not in (0, 4, 7) for partition in range(9)]
+            assert world.admin.partition("wide", 4) is not None
+            assert world.admin.count() == 2
+
+    asyncio.run(scenario())
