@@ -16,6 +16,7 @@ Load for MQTT and Kafka brokers, with honest latencies.
   robustmq-bench kafka end-to-end --rate 10000                from producer to consumer
   robustmq-bench relay --batch 50                             what the kernel alone can do
   robustmq-bench idle --clients 20000                         what a broker costs that does nothing
+  robustmq-bench topics --durability process                  a million topics: time, memory, files, restart
   robustmq-bench compare                                      this broker and every peer found, a table of ratios
 """
 EPILOG = """\
@@ -184,6 +185,11 @@ def parser() -> ArgumentParser:
     idle = commands.add_parser("idle", help=text, description=text, parents=[common])
     target_options(idle)
     idle.add_argument("--clients", type=natural, default=1000, help="MQTT connections (default 1000; 0: none)")
+    text = "very many topics with a few messages each, over MQTT: time, memory, files, restart"
+    topics = commands.add_parser("topics", help=text, description=text, parents=[common])
+    target_options(topics)
+    topics.add_argument("--topics", type=positive, default=1_000_000, help="how many (default 1,000,000)")
+    topics.add_argument("--messages", type=positive, default=10, help="QoS 1 messages for each (default 10)")
     text = "the same loads on this broker, on each peer that is installed and on the kernel alone"
     compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4)]))
     return top

@@ -85,9 +85,8 @@ def run_idle(peer: Peer, server: Cores, data_dir: Path | None, clients: int, sec
     """Start it, look, connect everybody, look again."""
     allow_files(clients + SPARE_FILES)
     progress.step(f"{peer.name} alone")
-    begun = time.monotonic()
     with started(peer, server, data_dir) as (child, listeners), ExitStack() as opened:
-        ready_s = time.monotonic() - begun
+        ready_s = time.monotonic() - child.begun_s
         pause(SETTLE_S)
         alone = memory(child)
         share = core_share(child, seconds)

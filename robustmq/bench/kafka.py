@@ -1,6 +1,7 @@
 """The cold half of the Kafka load: topics, connections, the run, what it tells.
 
-Client i of a role works on partition i % partitions. The topic is made anew for every run and deleted after it.
+Client i of a role works on partition i % partitions; where nobody consumes and partitions outnumber the producers,
+producer i on i, i + producers, i + 2 * producers … in turn. The topic is made anew for every run and deleted after it.
 """
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ ANSWER_S = 15
 LEADER_S = 30
 EXISTS = 36                     # TOPIC_ALREADY_EXISTS
 PRELOAD_S = 300.0
+PRELOADERS = 8                  # connections
+Producer = tuple[int, bytes, int, list[int], int, int, int]      # as run_load takes it
 ANSWERS: dict[type, tuple[type, int]] = {
     CreateTopicsRequest: (CreateTopicsResponse, 4), DeleteTopicsRequest: (DeleteTopicsResponse, 3),
     ListOffsetsRequest: (ListOffsetsResponse, 2),
@@ -154,14 +157,17 @@ def run(load: KafkaLoad, address: Address, target: str = "", begin: Callable[[],
 
 
 def open_producers(opened: ExitStack, load: KafkaLoad, address: Address, topic: str, *,
-                   clients: int, stamped: bool) -> list[tuple[int, bytes, int, list[int]]]:
+                   clients: int, stamped: bool) -> list[Producer]:
     """Connections and requests of producers."""
     batch = encode_batch(load.batch, load.payload)
+    stride = load.partitions if load.consumers and not load.preload else clients
     producers = []
     for i in range(clients):
-        request, batch_at, values_at = encode_produce(topic, i % load.partitions, batch, load.acks)
+        first = i % load.partitions
+        request, batch_at, values_at = encode_produce(topic, first, batch, load.acks)
         connection = non_blocking(opened, address)
-        producers.append((connection.fileno(), request, batch_at, values_at if stamped else []))
+        producers.append((connection.fileno(), request, batch_at, values_at if stamped else [], first, stride,
+                          load.partitions))
     return producers
 
 
@@ -175,7 +181,8 @@ def non_blocking(opened: ExitStack, address: Address) -> socket.socket:
 def preload(load: KafkaLoad, address: Address, topic: str) -> None:
     """Write the records that consumers read, spread over all partitions."""
     with ExitStack() as opened:
-        producers = open_producers(opened, load, address, topic, clients=load.partitions, stamped=False)
+        producers = open_producers(opened, load, address, topic, clients=min(load.partitions, PRELOADERS),
+                                   stamped=False)
         counts = run_load(producers, [], records=load.batch, window=load.window, acks=load.acks != 0, rate=0.0,
                           spin=False, stop_after=load.preload, warmup_s=0.0, seconds=PRELOAD_S)
     if counts["total_sent"] < load.preload or counts["errors"] or counts["closed"]:

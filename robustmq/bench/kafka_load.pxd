@@ -37,6 +37,11 @@ cdef struct Peer:
     uint32_t input_cap
     # producer
     uint32_t batch_at               # in the request; the batch reaches to its end
+    uint32_t partition_at           # of the partition's number, in the request
+    uint32_t partition              # of the next request
+    uint32_t first_partition        # this, then every `stride`th below `partitions`
+    uint32_t stride
+    uint32_t partitions
     uint32_t* values_at             # of each record's value, in the request; none: nothing is stamped
     int64_t* sent_ns                # by correlation id modulo window
     uint32_t inflight

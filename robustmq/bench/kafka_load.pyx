@@ -17,6 +17,7 @@ cdef enum:
     SLICE_NS = 200000000            # how long the loop runs before Python may look for a Ctrl-C
     QUIET_NS = 1000000000           # after the end: nothing arrives for so long, nothing more will
     DRAIN_NS = 5000000000
+    PARTITION_BEFORE_BATCH = 8      # partition index i32, size of the records i32, the records
 
 cdef struct Marks:
     int64_t at                      # ns
@@ -120,11 +121,14 @@ cdef int start_peer(Load* l, uint32_t i, int fd, bytes request, int role, int po
 
 
 cdef int start_producer(Load* l, uint32_t i, tuple given, int poller) except -1:
-    fd, request, batch_at, values_at = given
+    fd, request, batch_at, values_at, first, stride, partitions = given
     cdef Peer* p = &l.peers[i]
     cdef uint32_t k
     start_peer(l, i, fd, request, PRODUCER, poller)
     p.batch_at = batch_at
+    p.partition_at = batch_at - PARTITION_BEFORE_BATCH
+    p.partition = p.first_partition = first
+    p.stride, p.partitions = stride, partitions
     if values_at:
         p.values_at = <uint32_t*>calloc(l.records, sizeof(uint32_t))
         if p.values_at == NULL:
@@ -164,7 +168,8 @@ def run_load(producers, consumers, *, records, window, acks, rate, spin, stop_af
     """Run one load over connected, non-blocking sockets and count.
 
     A producer is (descriptor, Produce request with its size, position of the batch, positions of the values to stamp or
-    none); a consumer is (descriptor, Fetch request with its size, position of the offset, first offset, offset at which
+    none, first partition, stride, partitions): its requests go to the first partition, then to every stride-th below
+    `partitions`, and round again. A consumer is (descriptor, Fetch request with its size, position of the offset, first offset, offset at which
     to begin again or -1). `rate` is records a second of all producers together, 0 for as fast as it goes. The load ends
     early when `stop_after` records (0: no such end) are sent and answered. Counts are records of the measured
     `elapsed_s`; `total_…` those of the whole run.

@@ -28,6 +28,14 @@ cdef void begin_request(Peer* p) noexcept nogil:
     p.request_at = 0
 
 
+# The next request goes to the producer's next partition.
+cdef void turn_partition(Peer* p) noexcept nogil:
+    store_be32(p.request + p.partition_at, p.partition)
+    p.partition += p.stride
+    if p.partition >= p.partitions:
+        p.partition = p.first_partition
+
+
 cdef void stamp_batch(const Load* l, Peer* p, int64_t stamp) noexcept nogil:
     cdef uint8_t* batch = p.request + p.batch_at
     cdef uint8_t* signed_ = batch + BATCH_ATTRIBUTES
@@ -52,6 +60,7 @@ cdef bint produce(Load* l, Peer* p) noexcept nogil:
         stamp = clock_now_ns()
     begin_request(p)
     p.sent_ns[<uint32_t>p.correlation % l.window] = stamp
+    turn_partition(p)
     stamp_batch(l, p, stamp)
     p.requests += 1
     p.inflight += l.acks

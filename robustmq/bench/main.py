@@ -22,6 +22,7 @@ from robustmq.bench.plot import write_plot
 from robustmq.bench.processes import own_cores, pin, split_cores
 from robustmq.bench.result import BenchError, Result
 from robustmq.bench.table import render
+from robustmq.bench.topics import Many, run_all_topics
 
 
 def mqtt(args: Namespace) -> list[Result]:
@@ -73,6 +74,13 @@ def idle(args: Namespace) -> Sequence[Idle]:
     return run_all_idle(found_peers(args), server, args.data_dir, args.clients, args.seconds)
 
 
+def topics(args: Namespace) -> Sequence[Many]:
+    """Very many topics."""
+    server, client = split_cores()
+    pin(client)
+    return run_all_topics(found_peers(args), server, args.data_dir, args.topics, args.messages)
+
+
 def compare(args: Namespace) -> list[Result]:
     """All loads on all targets; prints the table itself."""
     server, client = (frozenset[int](), frozenset[int]()) if args.no_pin else split_cores()
@@ -84,11 +92,13 @@ def compare(args: Namespace) -> list[Result]:
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
-RUNS: dict[str, Callable[[Namespace], Sequence[Result | Idle]]] = {
-    "mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling, "idle": idle, "compare": compare}
+Told = Result | Idle | Many
+RUNS: dict[str, Callable[[Namespace], Sequence[Told]]] = {
+    "mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling, "idle": idle, "topics": topics,
+    "compare": compare}
 
 
-def document(results: Sequence[Result | Idle], argv: Sequence[str]) -> str:
+def document(results: Sequence[Told], argv: Sequence[str]) -> str:
     """JSON: what ran where, and every result with its curve."""
     return json.dumps({
         "command": ["robustmq-bench", *argv],

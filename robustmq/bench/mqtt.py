@@ -44,13 +44,14 @@ class MqttLoad:
     prefix: str = "bench"
     seconds: float = 5.0
     warmup_s: float = 1.0
+    each: int = 0               # messages that a publisher sends at most; 0: no bound
     spin: bool = False
 
     def check(self) -> None:
         """BenchError for what cannot run."""
         for name, low, high in (("publishers", 0, 100_000), ("subscribers", 0, 100_000), ("topics", 1, 10**DIGITS),
                                 ("payload", 0, 1 << 21), ("qos", 0, 2), ("batch", 1, 10_000), ("window", 0, 65_535),
-                                ("version", 4, 5)):
+                                ("version", 4, 5), ("each", 0, 10**12)):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BenchError(f"{name} lies between {low} and {high}, not {value}")
@@ -193,7 +194,7 @@ def measure(load: MqttLoad, publishers: Sequence[socket.socket], subscribers: Se
     counts = run_load(
         [c.fileno() for c in publishers], [c.fileno() for c in subscribers], frame=frame.data, topic_at=frame.topic_at,
         id_at=frame.id_at, stamp_at=frame.stamp_at, topics=load.topics, batch=load.batch, window=max(load.window, 1),
-        credit=load.credit, qos=load.qos, v5=load.version == V5, rate=load.rate, spin=load.spin,
+        credit=load.credit, qos=load.qos, v5=load.version == V5, each=load.each, rate=load.rate, spin=load.spin,
         warmup_s=load.warmup_s, seconds=load.seconds)
     counted = "received" if subscribers else "acked" if load.qos else "sent"
     messages = counts[counted]

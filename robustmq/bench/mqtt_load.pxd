@@ -54,6 +54,7 @@ cdef struct Load:
     uint32_t window                 # packet identifiers of one publisher
     int64_t credit                  # deliveries that may be outstanding, all together; 0: no bound
     uint64_t topics
+    uint64_t each                   # messages that a publisher sends at most; 0: no bound
     double interval_ns              # between two batches, all publishers together; 0: as fast as it goes
     uint8_t qos
     bint v5

@@ -2,5 +2,5 @@
 from typing import Any
 
 def run_load(publishers: list[int], subscribers: list[int], *, frame: bytes, topic_at: int, id_at: int, stamp_at: int,
-             topics: int, batch: int, window: int, credit: int, qos: int, v5: bool, rate: float, spin: bool,
-             warmup_s: float, seconds: float) -> dict[str, Any]: ...
+             topics: int, batch: int, window: int, credit: int, qos: int, v5: bool, each: int, rate: float,
+             spin: bool, warmup_s: float, seconds: float) -> dict[str, Any]: ...

@@ -108,6 +108,8 @@ cdef bint publish(Load* l, Peer* p) noexcept nogil:
         now = clock_now_ns()
     if l.id_at:
         n = <uint32_t>least(n, l.window - p.inflight)
+    if l.each:
+        n = <uint32_t>least(n, <int64_t>(l.each - p.sent))
     while i < n and prepare(l, p, p.frames + i * l.frame_len, now if now else intended_ns(l, p, p.sent)):
         i += 1
     if l.interval_ns > 0:
@@ -198,10 +200,22 @@ cdef void give_up_lost(Load* l) noexcept nogil:
         l.last_arrival = l.now
 
 
+cdef bint settled(const Load* l) noexcept nogil:
+    cdef bint acked = l.id_at == 0 or l.acked >= l.sent
+    if l.publishers == 0 or (acked and l.expected <= <int64_t>l.received):
+        return True
+    return l.now - l.last_arrival > QUIET_NS and l.now - l.measure_until > QUIET_NS
+
+
+# A load with an end has reached it.
+cdef bint finished(const Load* l) noexcept nogil:
+    return l.each > 0 and l.sent >= l.each * l.publishers and settled(l)
+
+
 cdef void run_until(Load* l, int poller, int64_t until) noexcept nogil:
     cdef bint worked = True
     cdef int events
-    while l.now < until and l.closed < l.count:
+    while l.now < until and l.closed < l.count and not finished(l):
         events = collect(l, poller, 0 if worked else patience(l, until))
         l.now = clock_now_ns()
         if l.now < l.measure_until:
@@ -209,13 +223,6 @@ cdef void run_until(Load* l, int poller, int64_t until) noexcept nogil:
             if events == 0:             # not when this process slept while messages waited for it
                 give_up_lost(l)
         worked = turn(l)
-
-
-cdef bint settled(const Load* l) noexcept nogil:
-    cdef bint acked = l.id_at == 0 or l.acked >= l.sent
-    if l.publishers == 0 or (acked and l.expected <= <int64_t>l.received):
-        return True
-    return l.now - l.last_arrival > QUIET_NS and l.now - l.measure_until > QUIET_NS
 
 
 cdef int start_peer(Load* l, uint32_t i, int fd, int poller) except -1:
@@ -263,12 +270,13 @@ cdef void free_load(Load* l) noexcept:
 
 
 def run_load(publishers: list[int], subscribers: list[int], *, frame: bytes, topic_at: int, id_at: int, stamp_at: int,
-             topics: int, batch: int, window: int, credit: int, qos: int, v5: bool, rate: float, spin: bool,
+             topics: int, batch: int, window: int, credit: int, qos: int, v5: bool, each: int, rate: float, spin: bool,
              warmup_s: float, seconds: float) -> dict[str, object]:
     """Run one load over connected, greeted, non-blocking sockets (file descriptors) and count.
 
     A descriptor in both lists is one connection that publishes and receives (an echo). `rate` is messages a second of
-    all publishers together, 0 for as fast as it goes. Takes at most warmup_s + seconds + 5 s. The counts `sent`, `acked`
+    all publishers together, 0 for as fast as it goes. Takes at most warmup_s + seconds + 5 s, less when every publisher
+    has sent `each` messages (0: no such end) and all are answered. The counts `sent`, `acked`
     and `received` are those of the measured `elapsed_s`; histograms hold what was meant to be sent in it.
     """
     cdef Load l
@@ -280,7 +288,7 @@ def run_load(publishers: list[int], subscribers: list[int], *, frame: bytes, top
     memset(&l, 0, sizeof(l))
     l.publishers, l.subscribers, l.count = len(publishers), len(subscribers), len(fds)
     l.batch, l.window, l.credit, l.qos, l.v5, l.spin, l.topics = batch, window, credit, qos, v5, spin, topics
-    l.frame, l.frame_len = frame, len(frame)
+    l.frame, l.frame_len, l.each = frame, len(frame), each
     l.topic_at, l.id_at, l.stamp_at = topic_at, id_at, stamp_at
     l.interval_ns = batch * 1e9 / rate if rate else 0
     l.delivery, l.ack = &delivery.data, &ack.data
@@ -318,7 +326,7 @@ def run_load(publishers: list[int], subscribers: list[int], *, frame: bytes, top
 
 
 cdef int run_slices(Load* l, int poller, int64_t until) except -1:
-    while l.now < until and l.closed < l.count:
+    while l.now < until and l.closed < l.count and not finished(l):
         with nogil:
             run_until(l, poller, least(until, l.now + SLICE_NS))
         PyErr_CheckSignals()

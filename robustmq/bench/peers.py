@@ -48,16 +48,23 @@ class Peer:
 
 @contextmanager
 def started(peer: Peer, cores: Cores, data_dir: Path | None = None) -> Iterator[tuple[Child, dict[str, Address]]]:
-    """A peer that accepts connections; BenchError when it does not within START_S."""
-    with TemporaryDirectory(prefix="robustmq-bench-", dir=data_dir, ignore_cleanup_errors=True) as directory:
-        setup = peer.prepare(Path(directory))
-        with Child(setup.command, cores, setup.env, subprocess.PIPE if setup.ready_line else None) as child:
-            if setup.ready_line:
-                yield child, read_ready(first_line(child, START_S))
-            else:
-                for address in setup.listeners.values():
-                    await_listener(child, address)
-                yield child, setup.listeners
+    """A peer with a directory that goes with it."""
+    with (TemporaryDirectory(prefix="robustmq-bench-", dir=data_dir, ignore_cleanup_errors=True) as directory,
+          running(peer, cores, Path(directory)) as found):
+        yield found
+
+
+@contextmanager
+def running(peer: Peer, cores: Cores, directory: Path) -> Iterator[tuple[Child, dict[str, Address]]]:
+    """A peer over what `directory` holds, that accepts connections; BenchError when it does not within START_S."""
+    setup = peer.prepare(directory)
+    with Child(setup.command, cores, setup.env, subprocess.PIPE if setup.ready_line else None) as child:
+        if setup.ready_line:
+            yield child, read_ready(first_line(child, START_S))
+        else:
+            for address in setup.listeners.values():
+                await_listener(child, address)
+            yield child, setup.listeners
 
 
 def await_listener(child: Child, address: Address) -> None:
@@ -190,8 +197,9 @@ def apache_kafka(home: Path | None) -> Peer:
             f"listeners=PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}\n"
             f"controller.listener.names=CONTROLLER\nlog.dirs={directory / 'data'}\n"
             "offsets.topic.replication.factor=1\ngroup.initial.rebalance.delay.ms=0\n")
-        formatted = subprocess.run(java("kafka.tools.StorageTool", "format", "-t", "cm9idXN0bXEtYmVuY2gtMQ", "-c",
-                                        str(config)), capture_output=True, timeout=FORMAT_S, check=False)
+        formatted = subprocess.run(java(
+            "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "cm9idXN0bXEtYmVuY2gtMQ",
+            "-c", str(config)), capture_output=True, timeout=FORMAT_S, check=False)
         if formatted.returncode:
             raise BenchError(f"Kafka's storage cannot be formatted: {formatted.stderr.decode()[-500:]}")
         return Setup(java("kafka.Kafka", str(config)), listeners)

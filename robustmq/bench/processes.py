@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,7 @@ class Child:
                  stdout: int | None = None) -> None:
         self.errors: IO[bytes] = TemporaryFile()            # noqa: SIM115 (closed with the child)
         self.name = " ".join(command[:3])
+        self.begun_s = time.monotonic()
         before = own_cores()
         pin(cores)                                          # inherited by all threads that the child will ever have
         try:
@@ -74,6 +76,20 @@ class Child:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.errors.close()
+
+    def kill(self) -> None:
+        """SIGKILL: as a crash would end it."""
+        self.process.kill()
+        self.process.wait()
+
+    def written_bytes(self) -> int:
+        """What it has given the file system to write so far (write_bytes of /proc/PID/io); 0 where nobody says."""
+        try:
+            lines = Path(f"/proc/{self.process.pid}/io").read_text().splitlines()
+        except OSError:
+            return 0
+        figures = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
+        return figures.get("write_bytes", 0) - figures.get("cancelled_write_bytes", 0)
 
     def wait(self, seconds: float) -> bool:
         """True when it has ended within so long."""

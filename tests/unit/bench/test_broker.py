@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from robustmq.bench.idle import connect_all
-from robustmq.bench.kafka import KafkaLoad
+from robustmq.bench.kafka import Cold, KafkaLoad, preload
 from robustmq.bench.kafka import run as run_kafka
 from robustmq.bench.mqtt import MqttLoad
 from robustmq.bench.mqtt import run as run_mqtt
+from robustmq.bench.peers import robustmq
+from robustmq.bench.topics import run_topics
 from tests.conftest import Broker
 
 MQTT = MqttLoad(seconds=0.3, warmup_s=0.1, batch=10, window=200)
@@ -56,3 +59,21 @@ def test_idle_connections(broker: Broker) -> None:
 
     with ExitStack() as opened:
         connect_all(opened, broker.mqtt, 20)
+
+
+def test_producers_take_all_partitions_in_turn(broker: Broker) -> None:
+    load = replace(KAFKA, producers=2, partitions=20, preload=4000, consumers=0)
+    with Cold(broker.kafka) as cold:
+        cold.create("turn", 20)
+        preload(load, broker.kafka, "turn")
+        ends = [cold.last_offset("turn", partition)[1] for partition in range(20)]
+        assert sum(ends) == 4000
+        assert all(ends)
+
+
+def test_many_topics_are_there_again_after_a_kill(tmp_path: Path) -> None:
+    many = run_topics(robustmq("process", []), frozenset(), tmp_path, topics=40, messages=3)
+    assert many.elapsed_s > 0 < many.ready_s
+    assert many.files > 0 < many.disk_bytes
+    assert many.written_bytes > 40 * 3 * 100
+    assert list(tmp_path.iterdir()) == []
