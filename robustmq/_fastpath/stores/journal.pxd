@@ -141,7 +141,7 @@ cdef struct Journal:
     uint32_t reserved_2
     pthread_cond_t relieved             # with roll_lock: pressed is 0 again
     uint64_t window                     # bytes to pre-fault ahead of the tail; keeper only
-    uint64_t syncs_seen                 # counters.syncs when blocks were last written ahead; keeper only
+    uint64_t syncs_seen                 # counters.syncs when pages were last faulted ahead; keeper only
     uint64_t forgotten                  # first sequence still mapped into this process by recent appends; keeper only
     pthread_mutex_t roll_lock
     pthread_mutex_t commit_lock

@@ -7,7 +7,7 @@ from robustmq._fastpath.atomic cimport (
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
-    MS_SYNC, clock_monotonic_ns, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
+    MADV_RANDOM, MS_SYNC, clock_monotonic_ns, madvise, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
     pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
@@ -227,6 +227,10 @@ cdef void prefault(Journal* journal) noexcept nogil:
     until = min((offset + journal.window + PAGE - 1) & ~<uint64_t>(PAGE - 1), size)
     if until > segment.prefaulted:
         again = max(segment.prefaulted, offset & ~<uint64_t>(PAGE - 1))
+        if journal.counters.syncs != journal.syncs_seen:
+            # A page cache of large folios writes the whole of one for a dirty byte, and each commit makes the last one dirty:
+            # without read-around folios are pages. Who never syncs has large ones and fewer faults.
+            madvise(segment.base, size, MADV_RANDOM)
         if memory_prefault(segment.base + again, until - again) != 0:
             journal_fail(journal, STORE_FAILED)         # before an append stores there
             return
@@ -237,7 +241,7 @@ cdef void prefault(Journal* journal) noexcept nogil:
                 journal_fail(journal, STORE_FAILED)     # the kernel tells an error once: the committer would not hear of it
                 return
             memory_prefault(segment.base + again, until - again)
-            journal.syncs_seen = journal.counters.syncs
+        journal.syncs_seen = journal.counters.syncs
         segment.prefaulted = until
     again = until - journal.window // 2 if until < size else <uint64_t>-1
     if offset < size // 2 and again > size // 2:
