@@ -40,8 +40,8 @@ cdef bint out_copy(Out* out, const uint8_t* data, uint64_t n) noexcept nogil
 # Queue [data, data+n), owned by `ref`; takes a reference of its own.
 cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil
 
-# writev until empty or EAGAIN. Returns bytes sent, -1 with errno for a dead peer; *system_calls counts.
-cdef long long out_flush(Out* out, int fd, uint64_t* system_calls) noexcept nogil
+# writev until empty, EAGAIN, or `most` bytes are sent. Returns bytes sent, -1 with errno for a dead peer; *system_calls counts.
+cdef long long out_flush(Out* out, int fd, uint64_t most, uint64_t* system_calls) noexcept nogil
 
 # The queued bytes as a flat copy, for tests and for callers that are not sockets (TLS, WebSocket, simulators):
 # copies up to `cap` bytes to `to`, drops them from the queue, returns how many.

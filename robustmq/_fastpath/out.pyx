@@ -160,20 +160,21 @@ cdef void out_drop(Out* out, uint64_t n) noexcept nogil:
         out.head += 1
 
 
-cdef long long out_flush(Out* out, int fd, uint64_t* system_calls) noexcept nogil:
+cdef long long out_flush(Out* out, int fd, uint64_t most, uint64_t* system_calls) noexcept nogil:
     cdef iovec[FLUSH_IOVECS] iov
     cdef Chunk* chunk
     cdef uint32_t count
-    cdef uint64_t offered
+    cdef uint64_t offered, room
     cdef long long sent, total = 0
-    while out.bytes:
+    while out.bytes and <uint64_t>total < most:
         count = 0
         offered = 0
-        while count < FLUSH_IOVECS and out.head + count != out.tail:
+        room = most - <uint64_t>total
+        while count < FLUSH_IOVECS and out.head + count != out.tail and offered < room:
             chunk = &out.chunks[(out.head + count) & (out.cap - 1)]
             iov[count].iov_base = <void*>chunk.data
-            iov[count].iov_len = chunk.len
-            offered += chunk.len
+            iov[count].iov_len = chunk.len if chunk.len < room - offered else room - offered
+            offered += iov[count].iov_len
             count += 1
         sent = writev(fd, iov, <int>count)
         system_calls[0] += 1
@@ -185,7 +186,8 @@ cdef long long out_flush(Out* out, int fd, uint64_t* system_calls) noexcept nogi
         total += sent
         if <uint64_t>sent < offered:
             return total                # the socket is full: another call would only say so
-    out_shrink(out)
+    if out.bytes == 0:
+        out_shrink(out)
     return total
 
 

@@ -72,12 +72,12 @@ cdef class Queue:
         cdef uint64_t n = out_take(&self.out, to, cap)
         return bytes(to[:n])
 
-    def flush(self, int fd):
+    def flush(self, int fd, uint64_t most=2**64 - 1):
         """(bytes sent or -1, system calls)"""
         cdef uint64_t calls = 0
         cdef long long sent
         with nogil:
-            sent = out_flush(&self.out, fd, &calls)
+            sent = out_flush(&self.out, fd, most, &calls)
         return sent, calls
 
     def clear(self):

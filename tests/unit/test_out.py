@@ -168,3 +168,17 @@ def test_what_goes_in_comes_out_in_order(steps) -> None:
     assert queue.take(len(model)) == model
     assert owner.refs == 1
     assert queue.empty_handed
+
+
+def test_no_more_is_sent_than_asked_for(pair) -> None:
+    ours, theirs = pair
+    owner = shim.Bytes(os.urandom(5000))
+    queue, copy = shim.Queue(), shim.Queue()
+    for start in range(0, 5000, 1000):
+        for each in (queue, copy):
+            each.ref(owner, start, 700)
+    got = b""
+    for most, sent in ((1, 1), (699, 699), (1000, 1000), (5000, 1800)):
+        assert queue.flush(ours.fileno(), most)[0] == sent
+        got += received(theirs, sent)
+    assert got == copy.take(1 << 20)

@@ -192,6 +192,7 @@ cdef void without_touched(Reactor* reactor, Connection* connection) noexcept nog
     while at[0] != connection:
         at = &at[0].next_touched
     at[0] = connection.next_touched
+    reactor.touched_count -= 1
 
 
 cdef void connection_detach(Connection* connection) noexcept nogil:

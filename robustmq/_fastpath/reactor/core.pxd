@@ -197,6 +197,7 @@ cdef struct Reactor:
     Connection* ready
     Connection* ready_last
     Connection* touched
+    uint64_t touched_count
     Connection* dead
     Connection* awaiting
     uint32_t await_check        # something joined `awaiting` in this iteration
@@ -226,6 +227,7 @@ cdef inline void connection_touch(Connection* connection) noexcept nogil:
         connection.flags |= TOUCHED
         connection.next_touched = connection.reactor.touched
         connection.reactor.touched = connection
+        connection.reactor.touched_count += 1
 
 
 # Parse and read on in the next iteration.

@@ -8,7 +8,7 @@ from robustmq._fastpath.link cimport LINK_CLOSED
 from robustmq._fastpath.out cimport out_clear, out_flush
 from robustmq._fastpath.reactor.core cimport (
     CLOSING, DEAD, DRAINING, GONE, IN_READY, OPENED, OVER_HIGH, PAUSED, READABLE, TOLD_CONTROL, TOUCHED, UNPARSED,
-    WANTS_CLOSE, WRITABLE, Connection, ConnectionTimer, Counters, Reactor, connection_end, connection_ready, count,
+    WANTS_CLOSE, WRITABLE, Connection, ConnectionTimer, Counters, Reactor, connection_end, connection_ready, connection_touch, count,
 )
 from robustmq._fastpath.reactor.input cimport input_block
 from robustmq._fastpath.reactor.links cimport links_remove, links_retire
@@ -32,6 +32,8 @@ cdef extern from "<unistd.h>" nogil:
 cdef enum:
     DRAIN_ROOM = 64 << 10
     DRAIN_MOST = 1 << 20
+    TURN_MOST = 2 << 20         # output of a turn, shared by those who have some: so long the others wait
+    SHARE_LEAST = 128 << 10
 
 cdef int64_t DRAIN_NS = 1000000000
 
@@ -39,15 +41,17 @@ cdef int64_t DRAIN_NS = 1000000000
 cdef void output_flush_touched(Reactor* reactor) noexcept nogil:
     cdef Connection* connection = reactor.touched
     cdef Connection* next
+    cdef uint64_t share = max(<uint64_t>TURN_MOST // max(reactor.touched_count, <uint64_t>1), <uint64_t>SHARE_LEAST)
     reactor.touched = NULL
+    reactor.touched_count = 0
     while connection != NULL:
         next = connection.next_touched
         connection.flags &= ~TOUCHED
-        flush(connection)
+        flush(connection, share)
         connection = next
 
 
-cdef void flush(Connection* connection) noexcept nogil:
+cdef void flush(Connection* connection, uint64_t share) noexcept nogil:
     cdef Reactor* reactor = connection.reactor
     if connection.flags & DEAD:
         return
@@ -56,7 +60,7 @@ cdef void flush(Connection* connection) noexcept nogil:
     if connection.link.out.bytes >= reactor.shared.high_water:
         connection.flags |= OVER_HIGH
     if connection.link.out.bytes and connection.flags & WRITABLE and not connection.flags & GONE:
-        send(connection)
+        send(connection, share)
     if connection.flags & GONE and not connection.flags & CLOSING:
         connection.why = Status.PEER_CLOSED
         begin_close(connection)
@@ -69,10 +73,10 @@ cdef void flush(Connection* connection) noexcept nogil:
         end_output(connection)
 
 
-cdef void send(Connection* connection) noexcept nogil:
+cdef void send(Connection* connection, uint64_t share) noexcept nogil:
     cdef Reactor* reactor = connection.reactor
     cdef uint64_t calls = 0
-    cdef long long sent = out_flush(&connection.link.out, connection.fd, &calls)
+    cdef long long sent = out_flush(&connection.link.out, connection.fd, share, &calls)
     count(&reactor.counters.writes, calls)
     if sent < 0:
         connection.flags |= GONE
@@ -81,6 +85,9 @@ cdef void send(Connection* connection) noexcept nogil:
     if sent:
         connection.progress_ns = reactor.now_ns
     if connection.link.out.bytes == 0:
+        return
+    if <uint64_t>sent >= share:
+        connection_touch(connection)        # more in the next turn
         return
     connection.flags &= ~WRITABLE           # the next room in the socket is an edge
     if not timer_armed(&connection.write_timer.timer):
