@@ -17,6 +17,7 @@ Load for MQTT and Kafka brokers, with honest latencies.
   robustmq-bench relay --batch 50                             what the kernel alone can do
   robustmq-bench idle --clients 20000                         what a broker costs that does nothing
   robustmq-bench topics --durability process                  a million topics: time, memory, files, restart
+  robustmq-bench storage --kafka-home build/kafka             the log: appends, restarts, readers that catch up
   robustmq-bench compare                                      this broker and every peer found, a table of ratios
 """
 EPILOG = """\
@@ -190,6 +191,13 @@ def parser() -> ArgumentParser:
     target_options(topics)
     topics.add_argument("--topics", type=positive, default=1_000_000, help="how many (default 1,000,000)")
     topics.add_argument("--messages", type=positive, default=10, help="QoS 1 messages for each (default 10)")
+    text = "the log beside Apache Kafka's: appends, acknowledgements, restarts after SIGKILL, readers that catch up"
+    storage = commands.add_parser("storage", help=text, description=text, parents=[shared(5, 2)])
+    target_options(storage)
+    storage.add_argument("--parts", nargs="+", choices=("append", "acknowledge", "reopen"),
+                         default=["append", "acknowledge", "reopen"], help="only these (default: all)")
+    storage.add_argument("--gib", nargs="+", type=positive, default=[1, 10], metavar="GIB",
+                         help="stored before a restart (default 1 and 10; the disk needs three times the largest)")
     text = "the same loads on this broker, on each peer that is installed and on the kernel alone"
     compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4)]))
     return top

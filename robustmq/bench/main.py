@@ -12,6 +12,8 @@ from pathlib import Path
 from robustmq.bench import arguments
 from robustmq.bench.ceiling import run_echo, run_relay
 from robustmq.bench.compare import chosen, run_all
+from robustmq.bench.figures import Figure, How
+from robustmq.bench.figures import render as render_figures
 from robustmq.bench.idle import Idle, run_all_idle
 from robustmq.bench.kafka import KafkaLoad
 from robustmq.bench.kafka import run as run_kafka
@@ -21,6 +23,7 @@ from robustmq.bench.peers import Peer, all_peers
 from robustmq.bench.plot import write_plot
 from robustmq.bench.processes import own_cores, pin, split_cores
 from robustmq.bench.result import BenchError, Result
+from robustmq.bench.storage import run_storage
 from robustmq.bench.table import render
 from robustmq.bench.topics import Many, run_all_topics
 
@@ -81,6 +84,17 @@ def topics(args: Namespace) -> Sequence[Many]:
     return run_all_topics(found_peers(args), server, args.data_dir, args.topics, args.messages)
 
 
+def storage(args: Namespace) -> Sequence[Figure]:
+    """The log; prints the tables itself."""
+    server, client = split_cores()
+    pin(client)
+    how = How(server, args.data_dir, args.seconds, args.warmup, args.gib)
+    figures = run_storage(found_peers(args), args.parts, how)
+    if args.json != Path("-"):
+        print(render_figures(figures))
+    return figures
+
+
 def compare(args: Namespace) -> list[Result]:
     """All loads on all targets; prints the table itself."""
     server, client = (frozenset[int](), frozenset[int]()) if args.no_pin else split_cores()
@@ -92,10 +106,10 @@ def compare(args: Namespace) -> list[Result]:
     return [outcome for outcome in outcomes if isinstance(outcome, Result)]
 
 
-Told = Result | Idle | Many
+Told = Result | Idle | Many | Figure
 RUNS: dict[str, Callable[[Namespace], Sequence[Told]]] = {
     "mqtt": mqtt, "kafka": kafka, "echo": ceiling, "relay": ceiling, "idle": idle, "topics": topics,
-    "compare": compare}
+    "storage": storage, "compare": compare}
 
 
 def document(results: Sequence[Told], argv: Sequence[str]) -> str:
@@ -116,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pin(frozenset({args.core}))
     try:
         results = RUNS[args.command](args)
-        if args.json != Path("-") and args.command != "compare":
+        if args.json != Path("-") and args.command not in ("compare", "storage"):
             print(*results, sep="\n")
         if args.json:
             text = document(results, argv)
