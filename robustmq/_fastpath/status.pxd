@@ -8,6 +8,7 @@ cdef enum Status:
     OK = 0
     NEED_MORE = 1          # a whole frame is not there yet; nothing was consumed
     PARKED = 2             # the control plane has the frame; no further frame is parsed until it answers
+    ELSEWHERE = 3          # the records are in the blob store; they were asked for, waiters get mail when they are here
 
     # The peer's fault: answer in the protocol's own words, or close.
     MALFORMED = 16         # bytes that the specification forbids

@@ -49,7 +49,7 @@ from robustmq.server.meta.store import MetaError
 from robustmq.server.retention import Retention
 from robustmq.server.seam import Seam
 from robustmq.server.state import Space, StateLog
-from robustmq.server.tiering.start import open_store
+from robustmq.server.tiering.start import open_tier
 from robustmq.server.topics import TopicAdmin
 
 FLUSH_S = 2.5           # of the five seconds that an orderly end may take
@@ -73,6 +73,7 @@ class Broker:
         try:
             await self._open_stores()
             self._make_protocols()
+            await self._open_tier()
             await self._open_cold_halves()
             await self._open_doors()
             report_recovery(self.log)
@@ -104,7 +105,6 @@ class Broker:
             raise StartError(f"[[mapping]]: {error}") from error
         self.topic_admin = TopicAdmin(self.topics, self.log, self.meta, kafka_settings(self.config))
         await self.topic_admin.open()
-        self.blob = await open_store(self.config.tier)
 
     def _unwell(self, health: str) -> None:
         log.error(READ_ONLY[health], extra={"data_dir": self.config.storage.data_dir})
@@ -159,6 +159,17 @@ class Broker:
         self._sessions = restart.restore(self.mqtt, self.exchange, records, threads=self.config.reactor.thread_count,
                                          max_sessions=self.config.mqtt.max_sessions)
         return records
+
+    def _arrived(self, stream: int) -> None:
+        self.exchange.wake(stream)
+        self.mqtt.arrived()
+
+    async def _open_tier(self) -> None:
+        """Before the sessions of the last life: what they find in the blob store is asked for."""
+        self.tier = await open_tier(self.config, self.log, self.meta, self.topic_admin,
+                                    await cluster_id(self.meta, self.config.broker.cluster_id), self._arrived)
+        if self.tier is not None:
+            self._ends.push_async_callback(self.tier.close)
 
     async def _open_doors(self) -> None:
         """Gateways and the admin API, then the reactors: from here on clients are served."""

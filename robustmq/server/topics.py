@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from robustmq.server.errors import StartError
 from robustmq.server.meta.store import Compare, Delete, MetaError, MetaStore, Put
 
 PREFIX = "topics/"
+ARRIVAL_S = 30          # that a client waits for the blob store
 # Statuses of status.pxd that have an error of their own.
 ERRORS = {23: ErrorCode.INVALID_TOPIC_EXCEPTION, 29: ErrorCode.POLICY_VIOLATION, 48: ErrorCode.KAFKA_STORAGE_ERROR,
           49: ErrorCode.KAFKA_STORAGE_ERROR, 50: ErrorCode.KAFKA_STORAGE_ERROR}
@@ -92,6 +93,7 @@ class TopicAdmin:
         self._settings = settings
         self._configs: dict[str, Mapping[str, str]] = {}
         self._altering = asyncio.Lock()
+        self.wait_for_arrival: Callable[[], Awaitable[None]] | None = None      # tiering's; None: nothing ever comes
 
     async def open(self) -> None:
         """Make what the MetaStore knows and the log does not; apply the configurations. StartError."""
@@ -142,6 +144,20 @@ class TopicAdmin:
             topic, values = self.find(name), effective(self._configs[name], self._settings)
             if topic is not None and "compact" in as_list(values["cleanup.policy"]):
                 yield from topic.streams
+
+    def tiered(self) -> Iterator[tuple[Topic, Mapping[str, str]]]:
+        """Topics with remote.storage.enable, and all their configurations."""
+        for name in sorted(self._configs):
+            topic, values = self.find(name), effective(self._configs[name], self._settings)
+            if topic is not None and values["remote.storage.enable"].lower() == "true":
+                yield topic, values
+
+    async def arrival(self) -> None:
+        """Until something has come from the blob store, or cannot come now."""
+        if self.wait_for_arrival is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ARRIVAL_S):
+                    await self.wait_for_arrival()
 
     async def create(self, name: str, partitions: int, configs: Mapping[str, str], explicit: bool) -> Topic:
         """Create; `explicit` topics are remembered with their configuration. KafkaError."""

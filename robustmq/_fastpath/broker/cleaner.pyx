@@ -31,7 +31,9 @@ from robustmq._fastpath.stores.journal cimport Entry, entry_body, entry_finish
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
-from robustmq._fastpath.stores.sealed cimport SealedFile, record_position, record_span, sealed_drop, sealed_record
+from robustmq._fastpath.stores.sealed cimport (
+    SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
+)
 from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
 )
@@ -99,7 +101,8 @@ cdef class Cleaning:
         cdef uint32_t i
         self.end = 0
         for i in range(self.count):
-            if self.now_ms - self.runs[i].row.max_timestamp < self.policy.min_compaction_lag_ms:
+            if self.now_ms - self.runs[i].row.max_timestamp < self.policy.min_compaction_lag_ms \
+                    or row_elsewhere(self.runs[i].row):
                 break
             total += self.runs[i].row.bytes
             if self.runs[i].row.cleaned_at == 0:

@@ -10,7 +10,9 @@ from libc.string cimport memset
 from robustmq._fastpath.atomic cimport load_relaxed_u64, store_release_u64
 from robustmq._fastpath.broker.index cimport Sub, index_free, index_init, index_subscribe, index_unsubscribe
 from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
-from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Route, routes_close, routes_forget
+from robustmq._fastpath.broker.routes cimport (
+    REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget, routes_notify,
+)
 from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
 from robustmq._fastpath.broker.topic cimport Topic, Topics
 from robustmq._fastpath.broker.restart cimport restart_feeds
@@ -23,6 +25,8 @@ from robustmq._fastpath.reactor.reactors cimport (
 )
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
+from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.log cimport Log, LogCore, log_pressed, log_wait_room, log_wal
 
 import hashlib
@@ -224,7 +228,8 @@ cdef class Exchange:
 
     def restart(self, uint64_t lowest):
         """Deliver to them what the log holds from their floors on (the lowest of them is `lowest`). After `attach`, before
-        the reactors start: until then this thread is every reactor. Returns the number of records."""
+        the reactors start: until then this thread is every reactor. Returns the number of records. What is in the blob
+        store comes when it is here (`wake`)."""
         cdef int slot = qsbr_register()
         cdef uint64_t before = self.delivered()
         if slot < 0:
@@ -237,8 +242,20 @@ cdef class Exchange:
             return self.delivered() - before
         finally:
             qsbr_unregister(slot)
-            seen_free(self.core.seen)
-            self.core.seen = NULL
+            if self.core.restarting == 0:
+                seen_free(self.core.seen)
+                self.core.seen = NULL
+
+    def wake(self, uint64_t stream):
+        """Something of this stream has come from the blob store: its feeds go on."""
+        cdef Partition* partition
+        cdef int slot = qsbr_register()
+        if slot < 0:
+            raise MemoryError("too many reading threads")
+        partition = log_find_stream(self.core.topics.log, stream)
+        if partition != NULL and partition.topic != NULL:
+            routes_notify(&self.core, <Topic*>partition.topic, partition)
+        qsbr_unregister(slot)
 
     cdef uint64_t delivered(self):
         cdef uint64_t records = 0
@@ -249,12 +266,16 @@ cdef class Exchange:
     cdef bint run_mail(self):
         """Run what is in the mailboxes; wait for the inflater while a feed waits for it. False: all is done."""
         cdef uint32_t i, ran = 0
+        cdef Feed* feed
         cdef bint waiting = False
         cdef list bells = []
         for i in range(self.core.reactor_count):
             with nogil:
                 ran += mailbox_run(self.core.boxes[i], 4096, 0)
-            waiting |= self.core.behind[i] != NULL
+            feed = self.core.behind[i]
+            while feed != NULL:
+                waiting |= not feed.elsewhere
+                feed = feed.behind_next
         if ran or not waiting:
             return ran > 0
         for i in range(self.core.reactor_count):

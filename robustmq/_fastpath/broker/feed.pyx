@@ -9,13 +9,14 @@ from robustmq._fastpath.batch cimport (
 )
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, name_to_kafka
+from robustmq._fastpath.broker.restart cimport restart_done
 from robustmq._fastpath.broker.rounds cimport feed_behind, feed_caught_up
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES, Route, Routes, Run, routes_match, routes_of, routes_refresh
 from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport Mail, mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
-from robustmq._fastpath.status cimport CORRUPT, NEED_MORE, OK, OUT_OF_RANGE, Status
+from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK, OUT_OF_RANGE, Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.partition cimport ReadSpan, partition_next, partition_seek
 
@@ -59,6 +60,7 @@ cdef void feed_free(Feed* feed) noexcept nogil:
     if feed == NULL:
         return
     feed_caught_up(feed)
+    restart_done(feed)
     if feed.inflated != NULL:
         ref_release(&feed.inflated.ref)
     free(feed)
@@ -77,7 +79,7 @@ cdef void deliver_to(Feed* feed, Routes* routes, Run* run, int64_t now_ns) noexc
     cdef Route* all = routes_of(routes)
     cdef uint32_t low = 0, high = routes.count, middle
     cdef uint32_t reactor = feed.reactor
-    cdef bint again = feed.exchange.seen != NULL
+    cdef bint again = load_acquire_ptr(&feed.exchange.seen) != NULL
     while low < high:
         middle = low + (high - low) // 2
         if all[middle].reactor < reactor:
@@ -269,6 +271,7 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     cdef uint64_t skip_to
     cdef Status status
     feed_caught_up(feed)
+    feed.elsewhere = 0
     if load_acquire_u32(&feed.dead):
         return
     routes_refresh(feed.exchange, feed.topic)       # a consumer that has ended is in no current route
@@ -278,6 +281,7 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         feed.cursor = skip_to
     if routes == NULL:
         feed.cursor = load_acquire_u64(&feed.partition.end)
+        restart_done(feed)
         return
     status = seek(feed, &span)
     while status == OK:
@@ -290,8 +294,14 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
             return
         entries += 1
         bytes += entry_body_length(span.entry)
+        feed.after = span.position + 1
         feed.cursor = span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
         status = partition_next(feed.partition, &span)
-    if status == OUT_OF_RANGE or status == CORRUPT:
+    if status == NEED_MORE:
+        restart_done(feed)
+    elif status == ELSEWHERE:           # Exchange.wake, when it has come
+        feed_behind(feed, feed.after)
+        feed.elsewhere = 1
+    elif status == OUT_OF_RANGE or status == CORRUPT:
         feed_behind(feed, 0)
         mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)

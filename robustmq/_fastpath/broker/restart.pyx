@@ -1,11 +1,13 @@
 """Feeds that begin at their floors: see restart.pxd."""
 from libc.stdint cimport uint32_t
-from robustmq._fastpath.atomic cimport load_acquire_u64
+from robustmq._fastpath.atomic cimport exchange_ptr, fetch_add_u64, load_acquire_u64
 from robustmq._fastpath.batch cimport batch_last_offset_delta
 from robustmq._fastpath.broker.routes cimport Feed, Route, Routes, routes_of, routes_refresh
+from robustmq._fastpath.broker.seen cimport Seen, seen_free
 from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, Topic, TopicSlots
 from robustmq._fastpath.mailbox cimport mailbox_post
-from robustmq._fastpath.status cimport CORRUPT, OK, Status
+from robustmq._fastpath.qsbr cimport qsbr_retire
+from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, OK, Status
 from robustmq._fastpath.stores.journal cimport entry_body, journal_is_memory
 from robustmq._fastpath.stores.partition cimport ReadSpan, partition_seek
 
@@ -29,11 +31,26 @@ cdef uint64_t offset_from(Partition* partition, uint64_t floor) noexcept nogil:
             low = span.base_offset + <uint64_t>batch_last_offset_delta(entry_body(span.entry)) + 1
         elif status == OK:
             high = min(middle, span.base_offset)
+        elif status == ELSEWHERE and span.position < floor:
+            low = min(high, span.base_offset)
         elif status == CORRUPT and span.base_offset < high:
             low = span.base_offset          # the feed counts what is damaged; where it stood is not known
         else:
             high = middle
     return low
+
+
+cdef void free_seen(void* seen) noexcept nogil:
+    seen_free(<Seen*>seen)
+
+
+cdef void restart_done(Feed* feed) noexcept nogil:
+    cdef Exchange* exchange = feed.exchange
+    if feed.again_until == 0:
+        return
+    feed.again_until = 0
+    if fetch_add_u64(&exchange.restarting, <uint64_t>-1) == 1:
+        qsbr_retire(exchange_ptr(&exchange.seen, NULL), free_seen)
 
 
 cdef uint64_t floor_of(Routes* routes, uint32_t reactor) noexcept nogil:
@@ -61,7 +78,10 @@ cdef uint64_t begin_again(Exchange* exchange, Topic* topic, uint64_t lowest) noe
         for number in range(topic.partition_count):
             feed = topic.feeds[number * exchange.reactor_count + reactor]
             feed.cursor = offset_from(feed.partition, floor)
+            feed.after = floor
             if feed.cursor < load_acquire_u64(&feed.partition.end):
+                feed.again_until = load_acquire_u64(&feed.partition.end)
+                exchange.restarting += 1        # the reactors do not run yet
                 mailbox_post(exchange.boxes[reactor], &feed.mail)
                 begun += 1
     return begun

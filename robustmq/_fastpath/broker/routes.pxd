@@ -92,6 +92,8 @@ cdef struct Feed:                   # one per (partition, reactor) that has rout
     Topic* topic
     Partition* partition
     uint64_t cursor                 # next offset to deliver; reactor
+    uint64_t after                  # journal position behind the last batch that was delivered; 0: none was; reactor
+    uint64_t again_until            # below this offset the log is delivered again after a start; 0: that is done; reactor
     uint64_t skip_to                # release by whoever gives the reactor its first route again
     uint32_t reactor
     uint32_t dead                   # the topic was deleted; release
@@ -104,7 +106,7 @@ cdef struct Feed:                   # one per (partition, reactor) that has rout
     Feed* behind_prev
     uint64_t behind_at              # position of the first batch that is left; 0: not known
     uint32_t is_behind
-    uint32_t reserved
+    uint32_t elsewhere              # what is left is in the blob store; reactor
 
 
 cdef struct Routes:
@@ -146,7 +148,8 @@ cdef struct Exchange:
     void* inflater
     Retained retained
     Feed* behind[REACTORS_MAX]      # rounds.pxd; each belongs to its reactor
-    Seen* seen                      # while the log is delivered again at start, NULL from then on
+    Seen* seen                      # while the log is delivered again after a start, NULL from then on; QSBR
+    uint64_t restarting             # feeds that have not delivered again all that they should; atomic
     FeedCounters counters[REACTORS_MAX]
 
 

@@ -3,7 +3,8 @@
 A message is (subscriber, stream, offset of its record in the stream): compression, folding and sharing do not change it. A
 subscriber is a consumer's number, or the key of a shared group, whose members take each message once between them.
 
-Concurrency: built and asked by one thread, before the reactors start.
+Concurrency: built by one thread before the reactors start; never changed from then on. It is freed when the last feed has
+delivered what it should, which takes as long as the blob store needs for what is there.
 """
 from libc.stdint cimport uint64_t
 
@@ -23,4 +24,5 @@ cdef struct Seen:
 cdef Seen* seen_new() noexcept nogil                    # NULL: memory is out
 cdef void seen_free(Seen* seen) noexcept nogil          # NULL is nothing
 cdef bint seen_add(Seen* seen, uint64_t subscriber, uint64_t stream, uint64_t offset) noexcept nogil   # False: no memory
+# False also without `seen`.
 cdef bint seen_has(const Seen* seen, uint64_t subscriber, uint64_t stream, uint64_t offset) noexcept nogil

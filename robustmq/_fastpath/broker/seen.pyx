@@ -66,4 +66,4 @@ cdef bint seen_add(Seen* seen, uint64_t subscriber, uint64_t stream, uint64_t of
 
 
 cdef bint seen_has(const Seen* seen, uint64_t subscriber, uint64_t stream, uint64_t offset) noexcept nogil:
-    return place(seen, subscriber, stream, offset).subscriber != 0
+    return seen != NULL and place(seen, subscriber, stream, offset).subscriber != 0

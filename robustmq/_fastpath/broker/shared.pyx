@@ -6,7 +6,7 @@ from robustmq._fastpath.atomic cimport load_acquire_ptr, load_relaxed_u32, store
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
 from robustmq._fastpath.broker.routes cimport RUN_FRAMES
-from robustmq._fastpath.broker.seen cimport seen_has
+from robustmq._fastpath.broker.seen cimport Seen, seen_has
 from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
@@ -185,7 +185,7 @@ cdef void deal_again(Group* group, Members* members, const Run* run, uint32_t* o
     memset(owner, 0xFF, run.count * sizeof(uint32_t))
     cursor_init(&c, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
     while i < run.count and record_next(&c, &record):
-        if not seen_has(group.exchange.seen, group.key, run.partition.stream,
+        if not seen_has(<const Seen*>load_acquire_ptr(&group.exchange.seen), group.key, run.partition.stream,
                         run.base_offset + <uint64_t>record.offset_delta):
             owner[i] = next_member(group, members)
         i += 1
@@ -199,7 +199,7 @@ cdef void deal(Group* group, Members* members, const Run* whole, int64_t now_ns)
     cdef Run run
     if owner == NULL:
         return
-    if group.exchange.seen == NULL:
+    if load_acquire_ptr(&group.exchange.seen) == NULL:
         for i in range(whole.count):
             owner[i] = next_member(group, members)
     else:
@@ -226,7 +226,7 @@ cdef void group_deliver(Consumer* self, const Route* route, Run* run, int64_t no
     cdef Members* members = <Members*>load_acquire_ptr(&group.members)
     if members == NULL or members.count == 0:
         return
-    if (run.count == 1 or members.count == 1) and group.exchange.seen == NULL:
+    if (run.count == 1 or members.count == 1) and load_acquire_ptr(&group.exchange.seen) == NULL:
         give(group, &routes(members)[next_member(group, members)], run, now_ns)
     else:
         deal(group, members, run, now_ns)

@@ -27,6 +27,10 @@ class LogError(Exception):
     """The log cannot be opened or written; the message says what to do."""
 
 
+class Elsewhere(LogError):
+    """What was to be read is in the blob store; it was asked for."""
+
+
 class Directory:
     """A locked data directory; `id` names it for ever, `segment_bytes` is what it was made with, else as wanted."""
 

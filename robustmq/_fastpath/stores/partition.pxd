@@ -100,7 +100,8 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
                                      uint64_t origin, uint64_t aux, Appended* result) noexcept nogil
 
-# The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid.
+# The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid. Each may say
+# ELSEWHERE: what it would read is in the blob store; it was asked for, and the waiters get mail when it is here.
 
 # The entry whose batch contains `offset` (or the next one, where there is a hole). OUT_OF_RANGE below start or above end;
 # NEED_MORE at end, also when nothing is left from `offset` to there; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
@@ -123,6 +124,9 @@ cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span
 # mail, all before the partition is retired; a waiter that comes after that is `gone` at once.
 cdef void partition_wait(Partition* partition, Waiter* waiter) noexcept nogil
 cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil     # unlink; its mail may still be queued
+
+# Post every waiter's mail, as an append does: something can be read that could not.
+cdef void partition_wake(Partition* partition) noexcept nogil
 
 # For log, recovery and retirement. A partition with nothing in it, at offset `start`; NULL: memory is out.
 cdef Partition* partition_new(Journal* journal, uint64_t stream, uint32_t number, uint32_t durability,

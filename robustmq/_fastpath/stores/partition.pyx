@@ -153,9 +153,11 @@ cdef bint in_journal(Partition* partition, uint64_t position, ReadSpan* span) no
 
 
 cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
+    cdef Status why
     if in_journal(partition, position, span):
         return OK
-    return OK if runs_at(runs_of(partition), position, span) == OK else OUT_OF_RANGE
+    why = runs_at(runs_of(partition), position, span)
+    return OUT_OF_RANGE if why == NEED_MORE else why
 
 
 cdef inline Runs* runs_of(Partition* partition) noexcept nogil:
@@ -253,6 +255,16 @@ cdef void unlink_waiter(Partition* partition, Waiter* waiter) noexcept nogil:
 cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil:
     spin_lock(&partition.lock)
     unlink_waiter(partition, waiter)
+    spin_unlock(&partition.lock)
+
+
+cdef void partition_wake(Partition* partition) noexcept nogil:
+    cdef Waiter* waiter
+    spin_lock(&partition.lock)
+    waiter = partition.waiters
+    while waiter != NULL:
+        mailbox_post(waiter.box, waiter.mail)
+        waiter = waiter.next
     spin_unlock(&partition.lock)
 
 

@@ -4,7 +4,7 @@ from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport batch_size, batch_validate
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport (
-    CORRUPT, DUPLICATE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
+    CORRUPT, DUPLICATE, ELSEWHERE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
 )
 from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
@@ -15,7 +15,7 @@ from robustmq._fastpath.stores.partition cimport (
     Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek, partition_seek_time,
 )
 
-from robustmq._fastpath.stores.files import LogError
+from robustmq._fastpath.stores.files import Elsewhere, LogError
 
 
 class SequenceError(ValueError):
@@ -118,7 +118,7 @@ cdef class PartitionRef:
 
     def read(self, uint64_t offset, uint64_t max_bytes=1 << 20):
         """Whole batches from the one that contains `offset`, the first even if it is larger than `max_bytes`; b"" at the
-        end. IndexError: the offset is not there."""
+        end. IndexError: the offset is not there; Elsewhere."""
         cdef int slot = 0
         cdef Partition* partition = self.enter(&slot)
         cdef ReadSpan span
@@ -129,6 +129,8 @@ cdef class PartitionRef:
             why = partition_seek(partition, offset, &span)
             if why == OUT_OF_RANGE:
                 raise IndexError(f"offset {offset} is not in the log")
+            if why == ELSEWHERE:
+                raise Elsewhere(f"offset {offset} is in the blob store; read again when it is here")
             if why == CORRUPT:
                 raise LogError(f"offset {offset} lies in a damaged part of a sealed file; reading can go on at "
                                f"{span.base_offset} (robustmq-ctl storage check shows the damage)")
@@ -143,7 +145,7 @@ cdef class PartitionRef:
         return bytes(found)
 
     def seek_time(self, int64_t timestamp_ms):
-        """The first batch with a max timestamp >= `timestamp_ms`, or None."""
+        """The first batch with a max timestamp >= `timestamp_ms`, or None; Elsewhere."""
         cdef int slot = 0
         cdef Partition* partition = self.enter(&slot)
         cdef ReadSpan span
@@ -151,6 +153,8 @@ cdef class PartitionRef:
         cdef Status why
         try:
             why = partition_seek_time(partition, timestamp_ms, &span)
+            if why == ELSEWHERE:
+                raise Elsewhere(f"what was written at {timestamp_ms} is in the blob store; look again when it is here")
             if why != OK:
                 return None
             batch = entry_body(span.entry)

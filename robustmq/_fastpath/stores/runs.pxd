@@ -50,7 +50,9 @@ cdef void runs_free(Runs* runs) noexcept nogil                              # no
 cdef uint64_t runs_bytes(Runs* runs) noexcept nogil
 
 # The record that holds `offset`, or the first after it. NEED_MORE: the runs end before. CORRUPT: what should be there does
-# not prove itself; span.base_offset is the offset at which reading can go on.
+# not prove itself; span.base_offset is the offset at which reading can go on. ELSEWHERE: it is in the blob store; it was
+# asked for, and the partition's waiters get mail when it is here; span.base_offset is the end of what is not here,
+# span.position where the last of it stood.
 cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogil
 
 # Whether what runs_seek is about to touch, about `n` bytes of records from `offset` on, is not in memory.
@@ -59,8 +61,9 @@ cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcep
 # The record behind `span` in its run; NEED_MORE at the end of the run, CORRUPT.
 cdef Status run_next(ReadSpan* span) noexcept nogil
 
-# The record that was appended at journal `position`; NEED_MORE: it is not here.
+# The record that was appended at journal `position`; NEED_MORE: there is none; ELSEWHERE.
 cdef Status runs_at(Runs* runs, uint64_t position, ReadSpan* span) noexcept nogil
 
-# The first record whose batch's max timestamp is >= `timestamp_ms` and that ends at or after `offset`; NEED_MORE, CORRUPT.
+# The first record whose batch's max timestamp is >= `timestamp_ms` and that ends at or after `offset`; NEED_MORE, CORRUPT,
+# ELSEWHERE.
 cdef Status runs_seek_time(Runs* runs, int64_t timestamp_ms, uint64_t offset, ReadSpan* span) noexcept nogil

@@ -3,11 +3,11 @@ from libc.stdlib cimport free, malloc
 from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_u32, store_release_ptr
 from robustmq._fastpath.batch cimport batch_last_offset_delta, batch_max_timestamp
 from robustmq._fastpath.qsbr cimport qsbr_retire
-from robustmq._fastpath.status cimport CORRUPT, NEED_MORE, OK
+from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK
 from robustmq._fastpath.stores.journal cimport entry_body
 from robustmq._fastpath.stores.sealed cimport (
-    INDEX_EVERY, record_position, record_span, sealed_cold, sealed_drop, sealed_guess, sealed_near_offset, sealed_near_position, sealed_near_time, sealed_record,
-    sealed_resume, sealed_use,
+    INDEX_EVERY, record_position, record_span, row_elsewhere, sealed_cold, sealed_drop, sealed_guess, sealed_near_offset,
+    sealed_near_position, sealed_near_time, sealed_record, sealed_resume, sealed_use, sealed_want,
 )
 
 
@@ -147,10 +147,20 @@ cdef const Entry* next_good(SealedRun* run, uint64_t* at, bint* damaged) noexcep
     return NULL
 
 
+cdef Status want(SealedRun* run, ReadSpan* span) noexcept nogil:
+    sealed_want(run.file.store, run.row)
+    span.base_offset = run.row.end_offset
+    span.position = run.row.last_position
+    return ELSEWHERE
+
+
 cdef Status seek_in(SealedRun* run, uint64_t offset, ReadSpan* span) noexcept nogil:
-    cdef uint64_t at = sealed_near_offset(run.file, run.row, offset)
+    cdef uint64_t at
     cdef bint damaged
-    cdef const Entry* entry = NULL
+    cdef const Entry* entry
+    if row_elsewhere(run.row):
+        return want(run, span)
+    at = sealed_near_offset(run.file, run.row, offset)
     if load_acquire_u32(&run.file.failed):
         span.base_offset = run.row.end_offset
         return CORRUPT
@@ -187,6 +197,8 @@ cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcep
     if runs == NULL or i == runs.count:
         return False
     run = &runs_all(runs)[i]
+    if row_elsewhere(run.row):
+        return False                    # the disk has nothing to wait for
     at = sealed_guess(run.file, run.row, offset)
     return sealed_cold(run.file, at, min(n + INDEX_EVERY, run.row.at + run.row.bytes - at), cold)
 
@@ -225,6 +237,8 @@ cdef Status runs_at(Runs* runs, uint64_t position, ReadSpan* span) noexcept nogi
     if low == runs.count:
         return NEED_MORE
     run = &runs_all(runs)[low]
+    if row_elsewhere(run.row):
+        return want(run, span) if position >= run.row.first_position else NEED_MORE
     at = sealed_near_position(run.file, run.row, position)
     entry = next_good(run, &at, &damaged)
     while entry != NULL and record_position(entry) < position:
@@ -236,9 +250,13 @@ cdef Status runs_at(Runs* runs, uint64_t position, ReadSpan* span) noexcept nogi
 
 
 cdef Status time_in(SealedRun* run, int64_t timestamp_ms, uint64_t offset, ReadSpan* span) noexcept nogil:
-    cdef uint64_t at = sealed_near_time(run.file, run.row, timestamp_ms)
+    cdef uint64_t at
     cdef bint damaged
-    cdef const Entry* entry = next_good(run, &at, &damaged)
+    cdef const Entry* entry
+    if row_elsewhere(run.row):
+        return want(run, span)
+    at = sealed_near_time(run.file, run.row, timestamp_ms)
+    entry = next_good(run, &at, &damaged)
     while entry != NULL:
         if damaged:
             span.base_offset = entry.base_offset

@@ -16,6 +16,7 @@ is atomic; whoever takes it to zero puts the file on the store's list of doomed 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_relaxed_u32
 from robustmq._fastpath.block cimport Ref
+from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport waker_t
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport Entry, entry_length, entry_stride
@@ -52,6 +53,11 @@ cdef struct SealedIndexRow:
     uint64_t at
 
 
+# The row of a run whose records are in the blob store, in the file that was uploaded: `at` is 0, `index_at` that file's id.
+cdef inline bint row_elsewhere(const SealedRow* row) noexcept nogil:
+    return row.at == 0
+
+
 cdef struct SealedFile:
     Ref ref
     SealedStore* store
@@ -74,6 +80,15 @@ cdef struct SealedCounters:             # each has one writer at a time
     uint64_t corrupt                    # records that did not prove themselves when they were read; atomic
 
 
+cdef enum:
+    SEALED_WANTS = 64                   # a run that is asked for beyond them is asked for again when it is read again
+
+
+cdef struct SealedWant:                 # a run that somebody wants to read, and that is in the blob store
+    uint64_t stream
+    uint64_t base_offset
+
+
 cdef struct SealedStore:
     uint64_t next_id                    # atomic
     uint32_t doomed_lock
@@ -81,6 +96,11 @@ cdef struct SealedStore:
     waker_t* bell                       # of whoever deletes
     SealedCounters counters
     Loader loader
+    uint32_t wants_lock
+    uint32_t want_count                 # under wants_lock, as what follows
+    SealedWant wants[SEALED_WANTS]
+    Mailbox* wants_box                  # of who brings runs back; NULL: nobody does
+    Mail* wants_mail
     char directory[4096]
 
 
@@ -125,6 +145,9 @@ cdef void sealed_head(uint8_t* to, uint64_t id) noexcept nogil
 cdef void sealed_foot(uint8_t* to, uint64_t id, uint64_t directory_at, const SealedRow* rows, uint64_t count) noexcept nogil
 
 cdef void sealed_path(SealedStore* store, uint64_t id, const char* suffix, char* path, size_t room) noexcept nogil
+# Ask for a run that is in the blob store (remote.pyx). Any thread.
+cdef void sealed_want(SealedStore* store, const SealedRow* row) noexcept nogil
+
 cdef bint sealed_init(SealedStore* store, const char* directory, waker_t* bell) noexcept nogil
 
 # The files that nothing uses, and the end of them: unmapped, and with `forever` deleted from the disk. Burying may block, outside

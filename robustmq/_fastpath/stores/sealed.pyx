@@ -9,6 +9,7 @@ from robustmq._fastpath.atomic cimport (
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_last_offset_delta, batch_max_timestamp
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.crc cimport crc32c
+from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
     MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_resident, mmap, munmap, open, set_errno, unlink,
     waker_ring,
@@ -229,6 +230,8 @@ cdef bint take_directory(SealedFile* file) noexcept nogil:
         return False
     for i in range(foot.rows):
         row = &file.rows[i]
+        if row_elsewhere(row) and row.index_rows == 0 and row.end_offset >= row.base_offset:
+            continue
         if row.at < SEALED_HEADER or row.at > foot.directory_at or row.bytes > foot.directory_at - row.at \
                 or row.end_offset < row.base_offset:
             return False
@@ -359,6 +362,21 @@ cdef void sealed_drop(SealedFile* file) noexcept nogil:
     store.doomed = file
     spin_unlock(&store.doomed_lock)
     waker_ring(store.bell)
+
+
+cdef void sealed_want(SealedStore* store, const SealedRow* row) noexcept nogil:
+    cdef SealedWant* wants = store.wants
+    cdef uint32_t i = 0
+    spin_lock(&store.wants_lock)
+    if store.wants_box != NULL:
+        while i < store.want_count and (wants[i].stream != row.stream or wants[i].base_offset != row.base_offset):
+            i += 1
+        if i == store.want_count and i < <uint32_t>SEALED_WANTS:
+            wants[i].stream = row.stream
+            wants[i].base_offset = row.base_offset
+            store.want_count += 1
+        mailbox_post(store.wants_box, store.wants_mail)
+    spin_unlock(&store.wants_lock)
 
 
 cdef SealedFile* sealed_take_doomed(SealedStore* store) noexcept nogil:

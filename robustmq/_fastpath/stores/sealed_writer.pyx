@@ -11,7 +11,7 @@ from robustmq._fastpath.platform cimport (
 from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport entry_body, entry_length
 from robustmq._fastpath.stores.sealed cimport (
-    INDEX_EVERY, SEALED_FOOTER, SEALED_HEADER, SEALED_PREFIX, record_prefix, record_span, sealed_foot, sealed_head,
+    INDEX_EVERY, SEALED_FOOTER, SEALED_HEADER, SEALED_PREFIX, record_prefix, record_span, row_elsewhere, sealed_foot, sealed_head,
     sealed_open, sealed_path, sealed_use,
 )
 
@@ -156,6 +156,8 @@ cdef Status write_end(Writer* writer) noexcept nogil:
     cdef uint64_t i
     cdef Status why = put(writer, <const uint8_t*>writer.index, writer.index_count * sizeof(SealedIndexRow))
     for i in range(writer.row_count):
+        if row_elsewhere(&writer.rows[i]):
+            continue
         writer.rows[i].index_at = index_at + writer.rows[i].index_at * sizeof(SealedIndexRow)
     directory_at = writer.at
     sealed_foot(foot, writer.id, directory_at, writer.rows, writer.row_count)

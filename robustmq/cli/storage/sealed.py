@@ -20,7 +20,7 @@ class Row(NamedTuple):
     stream: int
     base: int
     end: int
-    at: int
+    at: int                 # 0: the records are in the blob store, in the sealed file with the id `index_at`
     size: int
     index_at: int
     index_rows: int
@@ -46,8 +46,10 @@ def walk(path: Path) -> Iterator[Found]:
             yield from records(view, path.name, HEADER, len(view), None)
             return
         for row in rows:
-            yield Note(path.name, row.at, "run", row.stream, first=row.base, last=row.end)
-            yield from run(view, path.name, row)
+            yield Note(path.name, row.at, "run" if row.at else "a run in the blob store", row.stream, first=row.base,
+                       last=row.end)
+            if row.at:
+                yield from run(view, path.name, row)
 
 
 def header_damage(view: memoryview, path: Path) -> str:

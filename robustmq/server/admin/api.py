@@ -1,7 +1,8 @@
 """The routes of http.listen.
 
     GET    /health/live                 200 while the event loop runs
-    GET    /health/ready                200 when clients are served and the log takes messages, else 503 and the reason
+    GET    /health/ready                200 when clients are served and the log takes messages, else 503 and the reason;
+                                        "degraded" is what does not work meanwhile
     GET    /metrics                     Prometheus text
     GET    /api/v1/status               version, uptime, listeners, numbers
     GET    /api/v1/config               every key
@@ -75,8 +76,9 @@ class Api:
 
     async def _ready(self, request: Request) -> Response:
         reason = READ_ONLY.get(self._broker.log.health())
-        return as_json({"ready": reason is None} | ({} if reason is None else {"reason": reason}),
-                       200 if reason is None else 503)
+        problem = self._broker.tier.problem if self._broker.tier is not None else ""
+        return as_json({"ready": reason is None} | ({} if reason is None else {"reason": reason})
+                       | ({"degraded": problem} if problem else {}), 200 if reason is None else 503)
 
     async def _metrics(self, request: Request) -> Response:
         body, content_type = text(sources(self._broker))
@@ -171,4 +173,5 @@ def sources(broker: Broker) -> list[Source]:
         Source("exchange", [broker.exchange.counters()]),
         *(Source(name if name == "sealed" else f"journal_{name}", [row]) for name, row in broker.log.stats().items()),
         Source("control", [broker.seam.counters()]),
+        *([Source("tier", [broker.tier.counters()])] if broker.tier is not None else []),
     ]

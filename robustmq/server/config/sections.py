@@ -159,6 +159,10 @@ class Tier:
                             r"[^\x00-\x20]*"),
                    "The store. Credentials come from the environment, as its own tools take them. Empty: none.")
     timeout_ms: int = key(30_000, Duration(100, 600_000, "ms"), "How long the store may take to answer, or for 8 MiB.")
+    cache_bytes: int = key(GIB, Size(MIB, 1024 * TIB),
+                           "Local disk for what readers have brought back from the store; the oldest goes first.")
+    interval_ms: int = key(30_000, Duration(10, 86_400_000, "ms"),
+                           "How often sealed files are looked for that are to go to the store, or to leave this disk.")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ cdef enum:
 cdef inline int16_t error_of(Status status) noexcept nogil:
     if status == Status.OK or status == Status.DUPLICATE:   # a repeated batch succeeds with the offset it has (KIP-98)
         return KafkaError.NONE
-    if status == Status.NEED_MORE or status == Status.PARKED:
+    if status == Status.NEED_MORE or status == Status.PARKED or status == Status.ELSEWHERE:
         return KafkaError.UNKNOWN_SERVER_ERROR
     if status == Status.MALFORMED or status == Status.PROTOCOL_ERROR:
         return KafkaError.INVALID_REQUEST

@@ -54,7 +54,7 @@ cdef void gather(Lane* lane, Want* want, uint64_t total, uint64_t room) noexcept
     cdef uint64_t next = want.offset
     cdef ReadSpan span
     cdef Status status = partition_seek(want.partition, want.offset, &span)
-    if status != Status.OK and status != Status.NEED_MORE:
+    if status != Status.OK and status != Status.NEED_MORE and status != Status.ELSEWHERE:
         want.error = error_of(status)
         return
     while status == Status.OK and lane.piece_count < <uint32_t>PIECES_MAX:
@@ -227,7 +227,7 @@ cdef void count(Want* want) noexcept nogil:
     if want.bytes >= want.max_bytes or load_acquire_u64(&want.partition.end) == want.counted_to:
         return
     status = partition_seek(want.partition, want.counted_to, &span)
-    if status != Status.OK and status != Status.NEED_MORE:
+    if status != Status.OK and status != Status.NEED_MORE and status != Status.ELSEWHERE:
         want.error = error_of(status)
     while status == Status.OK and want.bytes < want.max_bytes:
         want.bytes += entry_body_length(span.entry)

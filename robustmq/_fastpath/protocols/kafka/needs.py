@@ -60,7 +60,7 @@ class Partition(Protocol):
         """Latest record timestamp, -1 when there is none."""
 
     def seek_time(self, timestamp_ms: int) -> bytes | None:
-        """The first record batch whose max timestamp is `timestamp_ms` or later."""
+        """The first record batch whose max timestamp is `timestamp_ms` or later. Elsewhere: wait for an arrival."""
 
 
 class Topics(Protocol):
@@ -73,6 +73,9 @@ class Topics(Protocol):
     def all(self) -> Iterable[Topic]: ...
 
     def partition(self, name: str, number: int) -> Partition | None: ...
+
+    async def arrival(self) -> None:
+        """Until something has come from the blob store, or cannot come now."""
 
     def configs(self, name: str) -> Mapping[str, str]:
         """What an administrator set; not the defaults."""

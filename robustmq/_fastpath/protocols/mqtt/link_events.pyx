@@ -16,6 +16,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport (
     AnswerKind, Attach, Collector, ControlKind, Session, SessionState, core_of, session_attach, session_detach,
     session_goodbye, session_move, session_trim,
 )
+from robustmq._fastpath.protocols.mqtt.stalled cimport stalled_init
 from robustmq._fastpath.protocols.mqtt.window cimport window_acked, window_pump, window_resume
 from robustmq._fastpath.protocols.mqtt.wire cimport (
     Ack, Disconnect, PacketType, Reason, decode_ack, decode_disconnect, read_header, reason_of,
@@ -249,6 +250,11 @@ cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
     link.host.touch(link)
 
 
+cdef void on_arrival(Session* session, int64_t now_ns) noexcept nogil:
+    if session.link != NULL:
+        on_drained(session.link, now_ns)
+
+
 cdef void on_sync_failed(Link* link, int64_t now_ns) noexcept nogil:
     if link.session != NULL:
         inbound_sync_failed(<Session*>link.session)
@@ -273,6 +279,7 @@ cdef void on_close(Link* link, Status why, int64_t now_ns) noexcept nogil:
 
 cdef void events_install(Core* core) noexcept nogil:
     core.deliver = deliver
+    stalled_init(core, on_arrival)
     core.table.name = b"mqtt"
     core.table.open = on_open
     core.table.on_bytes = on_bytes

@@ -2,10 +2,11 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memset
+from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, block_data, ref_retain
 from robustmq._fastpath.broker.routes cimport Consumer, Route, Run, RunFlags
-from robustmq._fastpath.broker.seen cimport seen_has
+from robustmq._fastpath.broker.seen cimport Seen, seen_has
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.out cimport out_copy, out_ref
@@ -176,13 +177,14 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
             ledger_considered(session, run.count)
         return
     if online and slots_count(&session.queue) == 0 and session.resent == slots_count(&session.flight) \
-            and has_room(session) and deliver_shared(session, route, run):
+            and has_room(session) and load_acquire_ptr(&session.core.exchange.seen) == NULL \
+            and deliver_shared(session, route, run):
         session.link.host.touch(session.link)
         note_busy(session)
         if session.durable:
             ledger_considered(session, run.count)
         return
-    again = session.core.exchange.seen != NULL and route.group == NULL
+    again = load_acquire_ptr(&session.core.exchange.seen) != NULL and route.group == NULL
     direct = in_log(run)
     wall = wall_ms() if online else 0
     source.topic = run.topic
@@ -193,7 +195,7 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
     source.flags = run.flags
     cursor_init(&cursor, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
     while record_next(&cursor, &record):
-        if again and seen_has(session.core.exchange.seen, self.number, run.partition.stream,
+        if again and seen_has(<const Seen*>load_acquire_ptr(&session.core.exchange.seen), self.number, run.partition.stream,
                               run.base_offset + <uint64_t>record.offset_delta):
             continue                                                    # it had it before the restart
         message_read(&record, run.base_timestamp_ms, run.flags, &message)

@@ -30,6 +30,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport (
 from robustmq._fastpath.protocols.mqtt.window cimport window_give_back
 from robustmq._fastpath.protocols.mqtt.wire cimport Reason
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister
+from robustmq._fastpath.protocols.mqtt.stalled cimport stalled_wake
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.log cimport Log, log_wal
 
@@ -327,6 +328,10 @@ cdef class MqttProtocol(ProtocolHandle):
             status = inbound_publish_frame(self.core, data, n, client, client_len, origin)
             qsbr_offline(self.qsbr)
         return int(status)
+
+    def arrived(self):
+        """Something has come from the blob store: sessions that wait for a message of theirs look again."""
+        stalled_wake(self.core)
 
     def close(self):
         """Give back what the control plane's thread holds. Same thread as `publish`; after the reactors ended."""

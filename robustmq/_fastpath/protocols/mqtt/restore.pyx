@@ -14,7 +14,7 @@ from robustmq._fastpath.protocols.mqtt.durable cimport (
     SNAPSHOT_VERSION, Event, EventKind, EventMessage, ledger_id, ledger_write,
 )
 from robustmq._fastpath.protocols.mqtt.rings cimport (
-    NO_RECORD, Slot, SlotBits, ids_add, ids_remove, slots_at, slots_count, slots_push,
+    NO_RECORD, NOWHERE, Slot, SlotBits, ids_add, ids_remove, slots_at, slots_count, slots_push,
 )
 from robustmq._fastpath.protocols.mqtt.send cimport FLIGHT_SPAN_MAX, PACKET_IDS
 from robustmq._fastpath.protocols.mqtt.session cimport Kept, session_grant, session_release
@@ -24,9 +24,6 @@ from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_
 from robustmq._fastpath.stores.streams cimport log_find_stream
 
 from robustmq._fastpath.broker import codecs
-
-
-cdef uint64_t NOWHERE = <uint64_t>-1        # a position that no entry has: the message counts as evicted when its turn comes
 
 
 # --- the words --------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ cdef enum SlotBits:
 
 cdef extern from "<stdint.h>" nogil:
     const uint64_t NO_RECORD "UINT64_MAX"       # Slot.record of a retained message, which stands in no stream
+    const uint64_t NOWHERE "UINT64_MAX"         # Slot.position after a restart, of a message that was not found
 
 
 cdef struct Slot:

@@ -88,6 +88,15 @@ cdef struct Ledger:             # events of a turn on their way to the journal; 
     uint32_t cap
 
 
+cdef struct Session
+
+
+cdef struct Arrival:            # stalled.pxd; one per reactor
+    Mail mail
+    Session* stalled            # its reactor's
+    void (*on_arrival)(Session* session, int64_t now_ns) noexcept nogil
+
+
 cdef struct Core:
     Protocol table              # first: link.protocol is the Core
     Exchange* exchange
@@ -102,6 +111,7 @@ cdef struct Core:
     Mailbox* control                            # of the control plane; NULL: sessions end with the broker
     void (*on_news)(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil
     Ledger ledgers[REACTORS_MAX + 1]
+    Arrival arrivals[REACTORS_MAX]
     Counters counters[REACTORS_MAX + 1]
 
 
@@ -151,6 +161,8 @@ cdef struct Session:
     Grant* grants               # 255 at most, on demand
     Topic* topic                # what was published to last, valid while the table's epoch is `topic_epoch`
     uint64_t topic_epoch
+    Session* stalled_next       # stalled.pxd
+    Session* stalled_prev
     uint64_t sequence           # of its last entry in the journal
     uint32_t events_bytes       # since its last snapshot
     uint32_t considered         # records since then
@@ -172,6 +184,7 @@ cdef struct Session:
     uint8_t said_goodbye        # a DISCONNECT went out on this connection
     uint8_t durable             # persistent, and the log is on a disk
     uint8_t wished              # a snapshot was asked for
+    uint8_t stalled             # its next message is in the blob store
     uint16_t client_id_len
     # client identifier follows
 

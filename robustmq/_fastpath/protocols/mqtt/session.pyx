@@ -12,6 +12,7 @@ from robustmq._fastpath.protocols.mqtt.aliases cimport aliases_forget
 from robustmq._fastpath.protocols.mqtt.rings cimport (
     Slot, SlotBits, acks_count, acks_free, ids_free, slots_at, slots_count, slots_free,
 )
+from robustmq._fastpath.protocols.mqtt.stalled cimport unstall
 from robustmq._fastpath.protocols.mqtt.wire cimport PacketType, Reason, Version
 from robustmq._fastpath.status cimport Status
 
@@ -89,6 +90,7 @@ cdef void session_detach(Session* session) noexcept nogil:
     acks_free(&session.acks)            # the client sends again what was not acknowledged [MQTT-4.4.0-1]
     session.unacked_in = 0 if session.received == NULL else session.received.count
     aliases_forget(session)
+    unstall(session)
     session_move(session, SessionState.OFFLINE)
     session_trim(session)
 

@@ -1,7 +1,9 @@
 """The in-flight window and the queue behind it; the contract is in window.pxd."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, batch_base_timestamp, record_next
+from robustmq._fastpath.batch cimport (
+    BATCH_HEADER, CODEC_NONE, RecordView, batch_base_timestamp, batch_codec, record_next,
+)
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
 from robustmq._fastpath.broker.routes cimport Run
 from robustmq._fastpath.broker.shared cimport shared_return
@@ -11,26 +13,41 @@ from robustmq._fastpath.out cimport out_commit, out_reserve
 from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_id, ledger_slot
 from robustmq._fastpath.protocols.mqtt.encode cimport Frame
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
-from robustmq._fastpath.protocols.mqtt.rings cimport Slot, SlotBits, slots_at, slots_count
+from robustmq._fastpath.protocols.mqtt.restore cimport find_record
+from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, NOWHERE, Slot, SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.send cimport (
     PACKET_IDS, Source, count_failure, emit, fly, has_room, note_busy, unfly, window_open,
 )
 from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Session, SessionState, session_release
+from robustmq._fastpath.protocols.mqtt.stalled cimport stall
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.streams cimport log_find_stream
-from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_at
+from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_at, partition_seek
 
 
-cdef bint open_slot(Session* session, const Slot* slot, Source* source) noexcept nogil:
-    """Where the slot's message lies; False when it left the log or its topic was deleted."""
+cdef Status find_again(Partition* partition, Slot* slot, ReadSpan* span) noexcept nogil:
+    """The batch of a message that was in the blob store when the broker started; where it stands is noted in the slot."""
+    cdef Status status = partition_seek(partition, slot.record, span)
+    if status != Status.OK:
+        return Status.ELSEWHERE if status == Status.ELSEWHERE else Status.OUT_OF_RANGE
+    if batch_codec(entry_body(span.entry)) != CODEC_NONE \
+            or not find_record(entry_body(span.entry), entry_body_length(span.entry), slot.record, &slot.offset):
+        return Status.OUT_OF_RANGE
+    slot.position = span.position
+    return Status.OK
+
+
+cdef Status open_slot(Session* session, Slot* slot, Source* source) noexcept nogil:
+    """Where the slot's message lies. OUT_OF_RANGE: it left the log or its topic was deleted; ELSEWHERE: it will come."""
     cdef Core* core = session.core
     cdef Partition* partition = log_find_stream(core.log, slot.stream)
     cdef const Kept* kept
     cdef ReadSpan span
+    cdef Status status
     if partition == NULL or partition.topic == NULL:
-        return False
+        return Status.OUT_OF_RANGE
     if slot.bits & SlotBits.SLOT_KEPT:
         kept = <const Kept*>slot.position
         source.ref = kept.ref
@@ -38,26 +55,32 @@ cdef bint open_slot(Session* session, const Slot* slot, Source* source) noexcept
         source.n = kept.n
         source.flags = kept.flags
     else:
-        if partition_at(partition, slot.position, &span) != Status.OK:
-            return False
+        status = partition_at(partition, slot.position, &span)
+        if status == Status.OUT_OF_RANGE and slot.position == NOWHERE and slot.record != NO_RECORD:
+            status = find_again(partition, slot, &span)
+        if status != Status.OK:
+            return status
         source.ref = span.ref
         source.batch = entry_body(span.entry)
         source.n = entry_body_length(span.entry)
         source.flags = span.entry.flags
     source.topic = <Topic*>partition.topic
     source.partition = partition
-    return True
+    return Status.OK
 
 
-cdef Status send_slot(Session* session, const Slot* slot, uint16_t packet_id, int64_t wall) noexcept nogil:
-    """The slot's message, read from the log. OUT_OF_RANGE: it is not there any more."""
+cdef Status send_slot(Session* session, Slot* slot, uint16_t packet_id, int64_t wall) noexcept nogil:
+    """The slot's message, read from the log. OUT_OF_RANGE: it is not there any more; ELSEWHERE: not yet."""
     cdef Source source
     cdef Cursor cursor
     cdef RecordView record
     cdef Message message
     cdef Frame frame
     cdef const Grant* grant
-    if not open_slot(session, slot, &source) or slot.offset >= source.n:
+    cdef Status status = open_slot(session, slot, &source)
+    if status != Status.OK:
+        return status
+    if slot.offset >= source.n:
         return Status.OUT_OF_RANGE
     cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
     if not record_next(&cursor, &record):
@@ -119,6 +142,10 @@ cdef Status resend(Session* session, Slot* slot, uint32_t i, int64_t wall) noexc
     if status == Status.OK:
         session.counters.redelivered += 1
         return status
+    if status == Status.ELSEWHERE:
+        session.resent -= 1
+        session.on_wire -= 1
+        return status
     if status == Status.NO_MEMORY:
         return status
     count_failure(session, status)
@@ -131,7 +158,7 @@ cdef Status resend(Session* session, Slot* slot, uint32_t i, int64_t wall) noexc
 
 
 cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
-    """The head of the queue goes out, or is dropped with its reason."""
+    """The head of the queue goes out, or is dropped with its reason. ELSEWHERE: it stays there for now."""
     cdef Slot* slot = slots_at(&session.queue, 0)
     cdef Slot* flying
     cdef uint8_t qos = slot.bits & SlotBits.SLOT_QOS
@@ -153,8 +180,9 @@ cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
             unfly(session)
     else:
         status = send_slot(session, slot, 0, wall)
-        session.queued_qos0 -= 1
-    if status == Status.NO_MEMORY:
+        if status != Status.ELSEWHERE:
+            session.queued_qos0 -= 1
+    if status == Status.NO_MEMORY or status == Status.ELSEWHERE:
         return status
     if qos == 0 or status != Status.OK:
         session_release(session, slot)
@@ -167,6 +195,9 @@ cdef Status send_queued(Session* session, int64_t wall) noexcept nogil:
 cdef Status window_pump(Session* session) noexcept nogil:
     cdef Status status = pump(session)
     note_busy(session)
+    if status == Status.ELSEWHERE:
+        stall(session)
+        return Status.OK
     return status
 
 
@@ -242,7 +273,7 @@ cdef Block* alone(const Source* source, const RecordView* record, const uint8_t*
     return block
 
 
-cdef void give_back(Session* session, const Slot* slot) noexcept nogil:
+cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     """One message of a shared subscription, to the group's other members [MQTT-4.8.2-5]."""
     cdef Source source
     cdef Cursor cursor
@@ -251,7 +282,7 @@ cdef void give_back(Session* session, const Slot* slot) noexcept nogil:
     cdef Run run
     if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == NULL:
         return
-    if not open_slot(session, slot, &source) or slot.offset >= source.n:
+    if open_slot(session, slot, &source) != Status.OK or slot.offset >= source.n:
         return
     cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
     block = alone(&source, &record, cursor.p) if record_next(&cursor, &record) else NULL

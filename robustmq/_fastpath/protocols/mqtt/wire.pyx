@@ -369,7 +369,7 @@ cdef uint8_t reason_of(Status status) noexcept nogil:
     if status == Status.INTERNAL or status == Status.INVALID_RECORD or status == Status.CORRUPT or status == Status.OUT_OF_ORDER \
             or status == Status.STALE_EPOCH:
         return Reason.IMPLEMENTATION
-    return Reason.UNSPECIFIED           # STORE_FAILED, READ_ONLY; NEED_MORE, PARKED, PEER_CLOSED: never sent
+    return Reason.UNSPECIFIED           # STORE_FAILED, READ_ONLY; NEED_MORE, PARKED, ELSEWHERE, PEER_CLOSED: never sent
 
 
 cdef uint8_t ack_reason_of(Status status) noexcept nogil:

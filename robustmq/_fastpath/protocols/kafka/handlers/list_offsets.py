@@ -2,6 +2,8 @@
 import asyncio
 from collections import Counter
 
+from robustmq._fastpath.stores.files import Elsewhere, LogError
+
 from ..errors import ErrorCode
 from ..frames import RequestHeader
 from ..messages import ListOffsetsRequest, ListOffsetsResponse
@@ -13,6 +15,7 @@ LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING
 SINCE = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}    # ListOffsets version
 LEADER_EPOCH = 0        # of every partition: on one node leadership never moves
 NONE_FOUND = (-1, -1)
+ARRIVALS_MAX = 3        # that are waited for, when the records are in the blob store
 
 
 async def list_offsets(broker: Broker, header: RequestHeader, request: ListOffsetsRequest) -> ListOffsetsResponse:
@@ -42,13 +45,16 @@ async def _answer(broker: Broker, version: int, topic: str, asked: ListOffsetsPa
     elif asked.timestamp < EARLIEST and version < SINCE.get(asked.timestamp, version + 1):
         answer.error_code = ErrorCode.UNSUPPORTED_VERSION
     else:
-        answer.timestamp, answer.offset = await _find(partition, asked.timestamp)
+        try:
+            answer.timestamp, answer.offset = await _find(broker, partition, asked.timestamp)
+        except LogError:
+            answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         if answer.offset >= 0:
             answer.leader_epoch = LEADER_EPOCH
 
 
-async def _find(partition: Partition, timestamp_ms: int) -> tuple[int, int]:
-    """Timestamp and offset; nothing is tiered here, so the tiers' times find nothing."""
+async def _find(broker: Broker, partition: Partition, timestamp_ms: int) -> tuple[int, int]:
+    """Timestamp and offset; the tiers' own times find nothing. LogError."""
     match timestamp_ms:
         case -1:
             return -1, partition.end
@@ -60,8 +66,18 @@ async def _find(partition: Partition, timestamp_ms: int) -> tuple[int, int]:
             timestamp_ms = partition.max_timestamp_ms
             if timestamp_ms < 0:
                 return NONE_FOUND
-    batch = partition.seek_time(timestamp_ms)
+    batch = await _seek(broker, partition, timestamp_ms)
     if batch is None:
         return NONE_FOUND
     found = await asyncio.to_thread(first_record_at, batch, timestamp_ms)
     return NONE_FOUND if found is None else found
+
+
+async def _seek(broker: Broker, partition: Partition, timestamp_ms: int) -> bytes | None:
+    """A batch by time, brought back from the blob store when it is there. Elsewhere: it cannot be had now."""
+    for _ in range(ARRIVALS_MAX):
+        try:
+            return partition.seek_time(timestamp_ms)
+        except Elsewhere:
+            await broker.topics.arrival()
+    return partition.seek_time(timestamp_ms)

@@ -1,0 +1,112 @@
+"""Consumers of what has left the local disk for a blob store."""
+from __future__ import annotations
+
+import json
+import queue
+import urllib.request
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from robustmq.cli.main import main
+from tests.conftest import Broker, StartBroker
+
+COUNT, SIZE = 1200, 10_000
+TIMEOUT_S = 60
+SMALL = {"storage__segment_bytes": "1MiB", "storage__journal_bytes": "4MiB", "kafka__message_max_bytes": "200000",
+         "mqtt__max_packet_size": "200000", "mqtt__max_queued": "5000",
+         "tier__interval_ms": "100", "tier__cache_bytes": "3MiB"}
+
+
+def start(start_broker: StartBroker, path: Path) -> Broker:
+    return start_broker(**SMALL, tier__url=f"file://{path}/blob", data_dir=path / "data")
+
+
+def create(broker: Broker, topic: str) -> None:
+    wanted = {"name": topic, "partitions": 1, "configs": {"remote.storage.enable": "true", "local.retention.ms": "0"}}
+    with urllib.request.urlopen(urllib.request.Request(f"{broker.http}/api/v1/topics", json.dumps(wanted).encode(),
+                                                       {"Content-Type": "application/json"}), timeout=10) as answer:
+        assert answer.status in {200, 201}
+
+
+def produce(broker: Broker, topic: str) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", "linger.ms": 5, "batch.size": 100_000})
+    failed: list[object] = []
+    for i in range(COUNT):
+        producer.produce(topic, b"%d" % i + b"." * SIZE, partition=0,
+                         on_delivery=lambda error, _: failed.append(error) if error else None)
+        producer.poll(0)
+    assert producer.flush(30) == 0 and failed == []
+
+
+def metric(broker: Broker, name: str) -> float:
+    with urllib.request.urlopen(f"{broker.http}/metrics", timeout=10) as page:
+        return next(float(line.split()[1]) for line in page.read().decode().splitlines() if line.startswith(name + " "))
+
+
+def released(broker: Broker, runs: int) -> None:
+    """Until so many runs have left the local disk."""
+    import time
+    limit = time.monotonic() + TIMEOUT_S
+    while metric(broker, "robustmq_tier_releases_total") < runs:
+        assert time.monotonic() < limit, broker.log.read_text()[-2000:]
+        time.sleep(0.05)
+
+
+def test_a_kafka_consumer_reads_from_the_blob_store(start_broker: StartBroker, tmp_path: Path) -> None:
+    broker = start(start_broker, tmp_path)
+    create(broker, "old")
+    produce(broker, "old")
+    released(broker, 6)
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "check.crcs": True,
+                         "enable.auto.commit": False})
+    consumer.assign([TopicPartition("old", 0, 0)])
+    expected = 0
+    while expected < COUNT:
+        found = consumer.consume(100, TIMEOUT_S)
+        assert found, f"nothing came after {expected}: {broker.log.read_text()[-2000:]}"
+        for message in found:
+            assert message.error() is None and message.offset() == expected
+            assert message.value().startswith(b"%d." % expected)
+            expected += 1
+    [first] = consumer.offsets_for_times([TopicPartition("old", 0, 1)], TIMEOUT_S)
+    assert first.error is None and first.offset == 0
+    consumer.close()
+    assert metric(broker, "robustmq_tier_recalls_total") >= 6
+    assert metric(broker, "robustmq_tier_cached_bytes") <= 3 << 20
+    assert broker.stop() == 0
+    assert main(["storage", "check", str(broker.data_dir)]) == 0        # what is elsewhere is no damage
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "restarted"])
+def test_a_session_whose_messages_were_tiered(start_broker: StartBroker, tmp_path: Path, restart: bool) -> None:
+    broker = start(start_broker, tmp_path)
+    create(broker, "old.mqtt")
+    arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
+    client.on_connect = lambda *_: ready.put("connected")
+    client.on_subscribe = lambda *_: ready.put("subscribed")
+    client.on_message = lambda _client, _data, message: arrived.put(message.payload)
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    assert ready.get(timeout=TIMEOUT_S) == "connected"
+    client.subscribe("old/mqtt", 1)
+    assert ready.get(timeout=TIMEOUT_S) == "subscribed"
+    client.disconnect()
+    client.loop_stop()
+    produce(broker, "old.mqtt")
+    released(broker, 6)
+    if restart:
+        assert broker.stop() == 0
+        broker = start(start_broker, tmp_path)
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    for i in range(COUNT):
+        assert arrived.get(timeout=TIMEOUT_S).startswith(b"%d." % i)
+    client.disconnect()
+    client.loop_stop()
+    assert metric(broker, "robustmq_tier_recalls_total") >= 6
+    assert broker.stop() == 0
