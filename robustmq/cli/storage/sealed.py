@@ -46,8 +46,7 @@ def walk(path: Path) -> Iterator[Found]:
             yield from records(view, path.name, HEADER, len(view), None)
             return
         for row in rows:
-            yield Note(path.name, row.at, "run" if row.at else "a run in the blob store", row.stream, first=row.base,
-                       last=row.end)
+            yield Note(path.name, row.at, "run", row.stream, first=row.base, last=row.end)
             if row.at:
                 yield from run(view, path.name, row)
 

@@ -153,7 +153,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tier:
-    """A blob store beside the local disk: tried at start (also that it never overwrites); nothing is sent to it yet."""
+    """A blob store for what topics with remote.storage.enable keep: tried at start, also that it never overwrites."""
 
     url: str = key("", Text('"file:///path", "s3://bucket/prefix?endpoint=…", "webhdfs://host:9870/path" or "" for off',
                             r"[^\x00-\x20]*"),
