@@ -16,6 +16,7 @@ cdef extern from "platform.h" nogil:
     void memory_huge(uint8_t* p, uint64_t n)
     void memory_forget(uint8_t* p, uint64_t n)
     bint memory_resident(const uint8_t* p, uint64_t n)
+    void memory_want(const uint8_t* p, uint64_t n)
     int memory_load(const uint8_t* p, uint64_t n)
     int directory_sync(const char* path)
 

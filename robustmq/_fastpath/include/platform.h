@@ -134,6 +134,12 @@ static inline int memory_resident(const uint8_t *p, uint64_t n) {
 #endif
 }
 
+/* Have the disk begin to read a stretch of a file mapping. */
+static inline void memory_want(const uint8_t *p, uint64_t n) {
+    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
+    (void)madvise((void *)from, to - from, MADV_WILLNEED);
+}
+
 /* Bring a file mapping into memory, waiting for the disk. 0 or errno: it cannot be read. */
 static inline int memory_load(const uint8_t *p, uint64_t n) {
     uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;

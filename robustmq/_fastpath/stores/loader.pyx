@@ -4,7 +4,7 @@ from robustmq._fastpath.atomic cimport load_acquire_u32, spin_lock, spin_unlock,
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.platform cimport (
-    clock_monotonic_ns, memory_load, pthread_join, thread_start, waker_destroy, waker_init, waker_ring, waker_wait,
+    clock_monotonic_ns, memory_load, memory_want, pthread_join, thread_start, waker_destroy, waker_init, waker_ring, waker_wait,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK
 from robustmq._fastpath.stores.journal cimport count
@@ -22,15 +22,12 @@ cdef void push(Loader* loader, Load* load) noexcept nogil:
     waker_ring(&loader.bell)
 
 
-cdef Load* pop(Loader* loader) noexcept nogil:
+cdef Load* take_all(Loader* loader) noexcept nogil:
     cdef Load* load
     spin_lock(&loader.lock)
     load = loader.first
-    if load != NULL:
-        loader.first = load.next
-        loader.queued -= 1
-        if loader.first == NULL:
-            loader.last = NULL
+    loader.first = loader.last = NULL
+    loader.queued = 0
     spin_unlock(&loader.lock)
     return load
 
@@ -74,15 +71,27 @@ cdef void perform(Loader* loader, Load* load) noexcept nogil:
     count(&loader.counters.load_ns, <uint64_t>(clock_monotonic_ns() - began))
 
 
+cdef void perform_all(Loader* loader, Load* first) noexcept nogil:
+    """The disk hears of all before the first is waited for."""
+    cdef Load* load = first
+    while load != NULL and not load_acquire_u32(&loader.stopping):
+        memory_want(load.cold.data, load.cold.n)
+        load = load.next
+    while first != NULL:
+        load = first
+        first = load.next
+        if not load_acquire_u32(&loader.stopping):
+            perform(loader, load)
+        finish(load)
+
+
 cdef void* loader_main(void* arg) noexcept nogil:
     cdef Loader* loader = <Loader*>arg
-    cdef Load* load
+    cdef Load* first
     while True:
-        load = pop(loader)
-        if load != NULL:
-            if not load_acquire_u32(&loader.stopping):
-                perform(loader, load)
-            finish(load)
+        first = take_all(loader)
+        if first != NULL:
+            perform_all(loader, first)
         elif load_acquire_u32(&loader.stopping):
             return NULL
         else:

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, strerror
 from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
-from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget
+from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_prefetch, core_prefetch_partition
 from robustmq._fastpath.stores.journal cimport (
@@ -372,6 +372,8 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
             scan.damage = segment.sequence << journal.segments.shift
         previous = segment.sequence
         with nogil:
+            if not final:               # the disk reads the next one meanwhile
+                memory_want((<Segment*><size_t>found[i + 1]).base, journal.segments.size)
             end = scan_segment(&scan, segment)
         close_tail(segment, end, final, scan.last, notes)
         with nogil:
