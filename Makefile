@@ -15,7 +15,7 @@ SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     $(wildcard tests/unit/stores tests/unit/test_journal*.py tests/unit/test_partition*.py tests/unit/test_log*.py)
 
-.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
+.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut model damage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,13 @@ crash-sessions: build    ## the same for persistent MQTT sessions: nothing missi
 powercut: ROUNDS = 200
 powercut: build  ## power cuts under load, ROUNDS=200 times: what was not synced is gone
 	@$(PY) -m tests.crash.power_cut --rounds $(ROUNDS) $(ARGS)
+
+damage: build     ## flipped bits and cuts at 10,000 places of sealed files and in the journal's tail (ARGS="--seed 1")
+	@$(PY) -m tests.crash.damage $(ARGS)
+
+model: EXAMPLES = 3000
+model: build      ## the log against its model, EXAMPLES=3000 histories with kills, seals, compactions
+	@ROBUSTMQ_MODEL_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q $(ARGS) tests/unit/test_log_model.py
 
 fuzz: $(VENV)/.ready    ## coverage-guided fuzzing of every decoder (ARGS="--seconds 600": for each)
 	@$(PY) -m tests.fuzz.run $(ARGS)

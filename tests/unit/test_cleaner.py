@@ -5,70 +5,15 @@ import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cramjam
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.crc import crc32c_bytes
 from robustmq._fastpath.stores.log import Log
 
-from tests.batches import split, varint
+from tests.batches import split
+from tests.keyed import NOW, Record, everything, keyed
 from tests.logs import ID, open_log
-
-NOW = 1_700_000_000_000
-Record = tuple[bytes | None, bytes | None]
-
-
-def keyed(records: list[Record], *, zstd: bool = False, timestamp: int = NOW, producer: int = -1,
-          sequence: int = -1) -> bytes:
-    body = b""
-    for delta, (key, value) in enumerate(records):
-        one = b"\0" + varint(0) + varint(delta)
-        for part in (key, value):
-            one += varint(-1) if part is None else varint(len(part)) + part
-        body += varint(len(one) + 1) + one + varint(0)
-    if zstd:
-        body = bytes(cramjam.zstd.compress(body))
-    covered = struct.pack(">hiqqqhii", 4 if zstd else 0, len(records) - 1, timestamp, timestamp, producer,
-                          0 if producer >= 0 else -1, sequence, len(records)) + body
-    return struct.pack(">qiibI", 0, len(covered) + 9, 0, 2, crc32c_bytes(covered)) + covered
-
-
-def take(data: bytes, at: int) -> tuple[int, int]:
-    shift = value = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return (value >> 1) ^ -(value & 1), at
-
-
-def everything(log: Log) -> dict[int, Record]:
-    """All records of stream 1 by offset."""
-    part, found, offset = log.partition(1), {}, 0
-    while offset < part.end:
-        data = part.read(offset, 1)
-        if not data:
-            break
-        base, last, batch = next(split(data))
-        records = bytes(cramjam.zstd.decompress(batch[61:])) if batch[22] & 7 else batch[61:]
-        at = 0
-        while at < len(records):
-            length, at = take(records, at)
-            end = at + length
-            _, at = take(records, at + 1)
-            delta, at = take(records, at)
-            parts: list[bytes | None] = []
-            for _ in range(2):
-                size, at = take(records, at)
-                parts.append(None if size < 0 else records[at:at + size])
-                at += max(size, 0)
-            found[base + delta] = (parts[0], parts[1])
-            at = end
-        offset = last + 1
-    return found
 
 
 def compacted(path: Path) -> Log:

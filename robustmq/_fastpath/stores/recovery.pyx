@@ -133,6 +133,9 @@ cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
     return offset + sizeof(uint64_t) <= segment.store.size and mark_at(segment, offset)[0] >> 32 == segment.nonce
 
 
+cdef enum:
+    LOST_MOST = 8 << 20             # behind the tail, in which lost entries are looked for
+
 # Ahead of the scan: with very many streams each entry's partition would be waited for.
 cdef enum:
     AHEAD = 16                      # entries
@@ -215,12 +218,33 @@ cdef Segment* open_segment(Journal* journal, str path, list notes) except? NULL:
     return NULL
 
 
+cdef uint64_t find_entry(Segment* segment, uint64_t offset) noexcept nogil:
+    """The first whole entry of this life from `offset` on, within LOST_MOST bytes; 0: there is none."""
+    cdef uint64_t until = min(segment.store.size, offset + LOST_MOST)
+    cdef const Entry* entry
+    offset = (offset + 7) & ~<uint64_t>7
+    while offset + sizeof(Entry) <= until:
+        if is_marked(segment, offset):
+            entry = <const Entry*>(segment.base + offset)
+            if (<uint32_t>entry.mark >> 2) <= segment.store.size - offset and not entry.mark & (MARK_PAD | MARK_RESERVED) \
+                    and entry_intact(entry):
+                return offset
+        offset += 8
+    return 0
+
+
 cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsettled, list notes) except? 1:
     """What follows the chain of marks at `end` must never be taken for an entry."""
     cdef uint64_t size = segment.store.size
+    cdef uint64_t behind = 0
     if end == size:
         return end
     if final:
+        with nogil:
+            behind = find_entry(segment, end)
+        if behind:
+            notes.append(f"segment {segment.sequence:016x} is damaged at byte {end}, or was not synced there: entries from byte "
+                         f"{behind} on are lost")
         with nogil:
             file_zero(segment.fd, segment.base, end, size - end)
             segment.fresh = 1
@@ -338,6 +362,7 @@ cdef keep_orphans(Scan* scan, list notes):
 cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
     cdef Scan scan = Scan(core, journal, False, False, 0, 0, 0, 0, 0, 0)
     cdef Segment* segment = NULL
+    cdef Segment* next
     cdef uint64_t end = 0, previous = 0
     cdef int failed = 0
     cdef list notes = report.setdefault("notes", [])
@@ -371,9 +396,10 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
         if i > 0 and segment.sequence != previous + 1:
             scan.damage = segment.sequence << journal.segments.shift
         previous = segment.sequence
+        next = NULL if final else <Segment*><size_t>found[i + 1]
         with nogil:
-            if not final:               # the disk reads the next one meanwhile
-                memory_want((<Segment*><size_t>found[i + 1]).base, journal.segments.size)
+            if next != NULL:            # the disk reads it meanwhile
+                memory_want(next.base, journal.segments.size)
             end = scan_segment(&scan, segment)
         close_tail(segment, end, final, scan.last, notes)
         with nogil:

@@ -8,6 +8,7 @@ from pathlib import Path
 from robustmq.cli.storage.found import BATCH_HEADER, Damage, Found, Note, batch_of, crc, mapped
 
 HEADER, ENTRY = 64, 48
+LOST_MOST = 8 << 20         # behind the tail, in which lost entries are looked for
 PAD, RESERVED = 2, 1
 BATCH, STREAM, STREAM_END, STATE, PRODUCERS, SESSION = 1, 2, 3, 4, 5, 6
 KINDS = {STREAM_END: "end", STATE: "state", PRODUCERS: "producers", SESSION: "session"}
@@ -80,6 +81,27 @@ def entries(view: memoryview, path: Path, last: bool) -> Iterator[Found]:
         at += stride
     if at < size and not last:
         yield Damage(path.name, at, f"the chain of entries ends here: the {size - at} bytes behind it are lost")
+    elif (behind := whole_entry(view, nonce, at)) is not None:
+        yield Damage(path.name, at, f"the chain of entries ends here: entries from byte {behind} on are lost")
+
+
+def whole_entry(view: memoryview, nonce: int, at: int) -> int | None:
+    """The first entry of this life behind the tail, within LOST_MOST bytes."""
+    wanted, end = struct.pack("<I", nonce), min(len(view), at + LOST_MOST)
+    data = bytes(view[at:end])
+    found = data.find(wanted)
+    while found >= 0:
+        start = found - 4                       # the nonce is the upper half of a mark
+        if start >= 0 and (at + start) % 8 == 0 and start + ENTRY <= len(data):
+            length = struct.unpack_from("<I", data, start)[0]
+            size = length >> 2
+            if not length & (PAD | RESERVED) and ENTRY <= size <= len(view) - at - start:
+                whole = view[at + start:at + start + size]
+                its_crc, kind = struct.unpack_from("<IH", whole, 8)
+                if its_crc == entry_crc(whole, size, kind):
+                    return at + start
+        found = data.find(wanted, found + 1)
+    return None
 
 
 def entry(view: memoryview, file: str, at: int, position: int, *, reserved: bool, last: bool) -> Found:

@@ -1,0 +1,253 @@
+"""The log against a model, in a process of its own that is killed now and then.
+
+What was appended is there, once, at its offset and in order, until it was trimmed, is older than retention allows, or
+was compacted away; that holds in the journal, in sealed files, after an orderly end and after a SIGKILL.
+"""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from robustmq._fastpath.broker.cleaner import clean
+from robustmq._fastpath.stores.log import Log
+
+from tests.keyed import NOW, Record, everything, keyed
+from tests.logs import open_log
+
+PRODUCER = 7
+HOUR_MS = 3_600_000
+EXAMPLES = int(os.environ.get("ROBUSTMQ_MODEL_EXAMPLES", "25"))      # make model takes more
+COMPACTED = {"cleanup": "compact", "min_cleanable_dirty_ratio": 0.0, "delete_retention_ms": HOUR_MS}
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+@dataclass
+class Stream:
+    """What a stream has to hold: records by offset, each with the time of its batch."""
+
+    number: int
+    compacted: bool
+    records: dict[int, tuple[Record, int]] = field(default_factory=dict)
+    start: int = 0
+    end: int = 0
+    sequence: int = 0                   # of the producer's next batch
+    last: tuple[list[Record], int, int, int] | None = None      # that producer's: records, time, sequence, base
+
+    def forget(self, below: int) -> None:
+        """Trimmed, or retired."""
+        self.start = max(self.start, below)
+        self.records = {at: record for at, record in self.records.items() if at >= self.start}
+
+    def may_be_compacted(self, at: int) -> bool:
+        """A later record has its key, or it is a tombstone."""
+        (key, value), _ = self.records[at]
+        return self.compacted and key is not None and (
+            value is None or any(other > at and record[0] == key for other, (record, _) in self.records.items()))
+
+
+# --- the log, in a child ----------------------------------------------------------------------------------------------
+
+def serve(path: Path, pipe: Connection) -> None:
+    """Do to a log what the parent says, until it says `close`, or kills."""
+    log = open_log(path, journal_bytes=5 << 20)
+    try:
+        while True:
+            name, *arguments = pipe.recv()
+            try:
+                answer: Any = ACTIONS[name](log, *arguments)
+            except Exception as error:
+                answer = error
+            pipe.send(answer)
+            if name == "close":
+                return
+    finally:
+        pipe.close()
+
+
+def look(log: Log, stream: int) -> tuple[int, int, dict[int, Record]]:
+    part = log.partition(stream)
+    return part.start, part.end, everything(log, stream)
+
+
+ACTIONS: dict[str, Any] = {
+    "create": lambda log, number: log.create_stream(f"t{number}", bytes([number % 256]) * 16, 0, 1).stream,
+    "policy": lambda log, stream, fields: log.set_policy(stream, **fields),
+    "append": lambda log, stream, batch: log.partition(stream).append(batch)[0],
+    "look": look,
+    "seek": lambda log, stream, time: log.partition(stream).seek_time(time),
+    "streams": lambda log: sorted(row[3] for row in log.streams()),
+    "trim": lambda log, stream, offset: log.trim(stream, offset),
+    "delete": lambda log, stream: log.delete_stream(stream),
+    "seal": lambda log: log.seal(),
+    "retain": lambda log, now: log.retain(now),
+    "clean": clean,
+    "notes": lambda log: log.recovered["notes"],
+    "close": lambda log: log.close(),
+}
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Rules do to both the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = Path(tempfile.mkdtemp(prefix="robustmq-model-"))
+        self.streams: list[Stream] = []
+        self.made = 0
+        self.now = NOW
+        self.open()
+
+    def open(self) -> None:
+        self.pipe, other = multiprocessing.Pipe()
+        self.child = multiprocessing.get_context("fork").Process(target=serve, args=(self.path, other), daemon=True)
+        self.child.start()
+        other.close()
+        if self.streams:                    # policies are not the log's to remember
+            for stream in self.streams:
+                self.set_policy(stream)
+
+    def ask(self, *words: object) -> Any:
+        self.pipe.send(words)
+        answer = self.pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def set_policy(self, stream: Stream) -> None:
+        self.ask("policy", stream.number, COMPACTED if stream.compacted else {"retention_ms": HOUR_MS})
+
+    def teardown(self) -> None:
+        self.child.kill()
+        self.child.join()
+        rmtree(self.path)
+
+    # --- rules --------------------------------------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        self.create(compacted=False)
+        self.create(compacted=True)
+
+    @precondition(lambda self: len(self.streams) < 5)
+    @rule(compacted=st.booleans())
+    def create(self, compacted: bool) -> None:
+        self.made += 1
+        stream = Stream(self.ask("create", self.made), compacted)
+        self.streams.append(stream)
+        self.set_policy(stream)
+
+    @precondition(lambda self: len(self.streams) > 2)
+    @rule(which=st.integers(0, 9))
+    def delete(self, which: int) -> None:
+        self.ask("delete", self.streams.pop(which % len(self.streams)).number)
+
+    @rule(which=st.integers(0, 9), size=st.sampled_from([0, 1, 10, 20_000]), zstd=st.booleans(),
+          idempotent=st.booleans(), times=st.integers(1, 12), keys=st.lists(
+              st.tuples(st.sampled_from([None, b"a", b"b", b"c", b"d"]), st.booleans()), min_size=1, max_size=6))
+    def append(self, which: int, size: int, zstd: bool, idempotent: bool, times: int,
+               keys: list[tuple[bytes | None, bool]]) -> None:
+        stream = self.streams[which % len(self.streams)]
+        for _ in range(times):
+            self.now += 1000
+            records: list[Record] = [
+                (key, None if key is not None and tombstone else b"%d." % (stream.end + i) * (1 + size // 4))
+                for i, (key, tombstone) in enumerate(keys)]
+            batch = keyed(records, zstd=zstd, timestamp=self.now, producer=PRODUCER if idempotent else -1,
+                          sequence=stream.sequence if idempotent else -1)
+            assert self.ask("append", stream.number, batch) == stream.end
+            if idempotent:
+                stream.last = records, self.now, stream.sequence, stream.end
+                stream.sequence += len(records)
+            stream.records.update({stream.end + i: (record, self.now) for i, record in enumerate(records)})
+            stream.end += len(records)
+
+    @rule(which=st.integers(0, 9))
+    def append_again(self, which: int) -> None:
+        """A producer that lost the answer: the batch is known, and gets its old offset."""
+        stream = self.streams[which % len(self.streams)]
+        if stream.last is not None:
+            records, time, sequence, base = stream.last
+            batch = keyed(records, timestamp=time, producer=PRODUCER, sequence=sequence)
+            assert self.ask("append", stream.number, batch) == base
+
+    @rule(which=st.integers(0, 9), part=st.floats(0, 1))
+    def trim(self, which: int, part: float) -> None:
+        stream = self.streams[which % len(self.streams)]
+        offset = stream.start + round(part * (stream.end - stream.start))
+        self.ask("trim", stream.number, offset)
+        stream.forget(offset)
+
+    @rule()
+    def seal(self) -> None:
+        self.ask("seal")
+
+    @rule(later_ms=st.sampled_from([0, HOUR_MS // 2, 2 * HOUR_MS]))
+    def retain(self, later_ms: int) -> None:
+        """Only what is too old may go, the oldest first, and never of a compacted stream."""
+        self.now += later_ms
+        self.ask("retain", self.now)
+        for stream in self.streams:
+            start = self.ask("look", stream.number)[0]
+            gone = [time for at, (_, time) in stream.records.items() if at < start]
+            assert not gone or (not stream.compacted and max(gone) < self.now - HOUR_MS)
+            stream.forget(start)
+
+    @rule(which=st.integers(0, 9), max_keys=st.sampled_from([2, 1000]))
+    def compact(self, which: int, max_keys: int) -> None:
+        stream = self.streams[which % len(self.streams)]
+        self.ask("clean", stream.number, self.now, max_keys)
+        left = self.ask("look", stream.number)[2]
+        gone = [at for at in stream.records if at not in left]
+        assert all(stream.may_be_compacted(at) for at in gone)
+        for at in gone:
+            del stream.records[at]
+
+    @rule(which=st.integers(0, 9), before_ms=st.integers(0, 50_000))
+    def seek_by_time(self, which: int, before_ms: int) -> None:
+        stream = self.streams[which % len(self.streams)]
+        wanted = self.now - before_ms
+        found = self.ask("seek", stream.number, wanted)
+        first = min((at for at, (_, time) in stream.records.items() if time >= wanted), default=None)
+        if first is not None:
+            assert found is not None
+            assert int.from_bytes(found[:8], "big") <= first
+
+    @rule()
+    def reopen(self) -> None:
+        self.ask("close")
+        self.child.join()
+        self.open()
+        assert self.ask("notes") == []
+
+    @rule()
+    def crash(self) -> None:
+        assert self.child.pid is not None
+        os.kill(self.child.pid, signal.SIGKILL)
+        self.child.join()
+        self.open()
+        assert self.ask("notes") == []
+
+    # --- what always holds --------------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_log_is_as_the_model_says(self) -> None:
+        assert self.ask("streams") == sorted(stream.number for stream in self.streams)
+        for stream in self.streams:
+            assert self.ask("look", stream.number) == (
+                stream.start, stream.end, {at: record for at, (record, _) in stream.records.items()})
+
+
+TestLogModel = LogMachine.TestCase
+TestLogModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None,
+                                 suppress_health_check=list(HealthCheck))
