@@ -6,6 +6,7 @@ from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
+from robustmq._fastpath.stores.audit cimport report_holes
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_prefetch, core_prefetch_partition
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
@@ -410,9 +411,10 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
                 memory_forget(segment.base, journal.segments.size)
         if failed:
             raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")
-    if scan.damage or len(notes) > noted:
+    if scan.damage or len(notes) > noted or not found:
         keep_orphans(&scan, notes)
     drop_orphans(&scan)
+    report_holes(core, journal, notes)
     report.update(segments=len(found), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
                   orphans=scan.orphans)
     if not found:

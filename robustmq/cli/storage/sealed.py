@@ -132,14 +132,14 @@ def records(view: memoryview, file: str, at: int, end: int, row: Row | None) -> 
 
 def record(view: memoryview, file: str, at: int, end: int) -> Batch | str:
     """The record at byte `at`, or what is wrong with it."""
-    position, its_crc = struct.unpack_from("<QI", view, at)
+    position, its_crc, zero = struct.unpack_from("<QII", view, at)
     mark, entry_s_crc, kind, _, stream, base = struct.unpack_from("<QIHHQQ", view, at + PREFIX)
     length = (mark & 0xFFFFFFFF) >> 2
     start = at + PREFIX
     if kind != BATCH or mark & (PAD | RESERVED) or length < ENTRY or start + length > end:
         return "no record stands here"
     view_of = view[start:start + length]
-    if its_crc != crc(memoryview(struct.pack("<QI", position, entry_s_crc))):
+    if zero or its_crc != crc(memoryview(struct.pack("<QI", position, entry_s_crc))):
         return "the crc of a record does not match"
     if entry_s_crc != entry_crc(view_of, length, kind):
         return "the crc of an entry does not match"
