@@ -139,10 +139,13 @@ class TopicAdmin:
         return self._configs.get(name, {})
 
     def compacted(self) -> Iterator[int]:
-        """Streams of the topics with cleanup.policy=compact."""
-        for name in sorted(self._configs):
-            topic, values = self.find(name), effective(self._configs[name], self._settings)
-            if topic is not None and "compact" in as_list(values["cleanup.policy"]):
+        """Streams of the topics with cleanup.policy=compact; by a broker-wide policy also those that appeared by
+        themselves.
+        """
+        by_default = "compact" in as_list(effective({}, self._settings)["cleanup.policy"])
+        for name in sorted(self._topics.names() if by_default else self._configs):
+            topic, values = self.find(name), effective(self.configs(name), self._settings)
+            if topic is not None and not topic.internal and "compact" in as_list(values["cleanup.policy"]):
                 yield from topic.streams
 
     def tiered(self) -> Iterator[tuple[Topic, Mapping[str, str]]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.broker.topic import Topics
 from robustmq._fastpath.stores.log import Log
 
@@ -13,6 +14,7 @@ from robustmq._fastpath.protocols.kafka.errors import ErrorCode
 from robustmq._fastpath.protocols.kafka.needs import KafkaError
 from robustmq.server.meta.sqlite import SqliteStore
 from robustmq.server.topics import TopicAdmin
+from tests.keyed import NOW, everything, keyed
 
 
 class World:
@@ -111,5 +113,22 @@ def test_a_partition_that_lost_its_stream_gets_a_new_one(tmp_path: Path) -> None
                 partition not in (0, 4, 7) for partition in range(9)]
             assert world.admin.partition("wide", 4) is not None
             assert world.admin.count() == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_wide_policy_compacts_topics_that_appeared_by_themselves(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with World(tmp_path, {"log.cleanup.policy": "compact"}) as world:
+            own = await world.admin.create("own", 1, {"cleanup.policy": "delete"}, explicit=True)
+            appeared = await world.admin.create("appeared", 2, {}, explicit=False)
+            assert list(world.admin.compacted()) == list(appeared.streams)
+            assert own.streams[0] not in world.admin.compacted()
+            stream = appeared.streams[0]
+            for value in (b"1", b"2", b"3"):
+                world.log.partition(stream).append(keyed([(b"k", value)]))
+            world.log.seal()
+            assert clean(world.log, stream, NOW)
+            assert everything(world.log, stream) == {2: (b"k", b"3")}
 
     asyncio.run(scenario())
