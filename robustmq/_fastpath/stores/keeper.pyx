@@ -2,8 +2,8 @@
 from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport (
-    cpu_pause, load_acquire_u32, load_acquire_u64, load_relaxed_u32, spin_lock, spin_unlock, store_relaxed_u64, store_release_u32,
-    store_release_u64,
+    cpu_pause, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock, spin_unlock, store_relaxed_u64,
+    store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
@@ -220,6 +220,7 @@ cdef void prefault(Journal* journal) noexcept nogil:
     cdef uint64_t size = journal.segments.size
     cdef uint64_t offset = tail & (size - 1)
     cdef uint64_t until, again
+    cdef uint64_t syncs = load_relaxed_u64(&journal.counters.syncs)
     cdef Segment* segment = segment_of(&journal.segments, tail >> journal.segments.shift)
     if segment == NULL:
         return
@@ -227,21 +228,21 @@ cdef void prefault(Journal* journal) noexcept nogil:
     until = min((offset + journal.window + PAGE - 1) & ~<uint64_t>(PAGE - 1), size)
     if until > segment.prefaulted:
         again = max(segment.prefaulted, offset & ~<uint64_t>(PAGE - 1))
-        if journal.counters.syncs != journal.syncs_seen:
+        if syncs != journal.syncs_seen:
             # A page cache of large folios writes the whole of one for a dirty byte, and each commit makes the last one dirty:
             # without read-around folios are pages. Who never syncs has large ones and fewer faults.
             madvise(segment.base, size, MADV_RANDOM)
         if memory_prefault(segment.base + again, until - again) != 0:
             journal_fail(journal, STORE_FAILED)         # before an append stores there
             return
-        if segment.fresh and journal.counters.syncs != journal.syncs_seen:
+        if segment.fresh and syncs != journal.syncs_seen:
             # The blocks of a new file are written once ahead of the tail: a commit into blocks that the file system knows
             # only as reserved waits for its journal, too (0.1 ms becomes several).
             if msync(segment.base + again, until - again, MS_SYNC) != 0:
                 journal_fail(journal, STORE_FAILED)     # the kernel tells an error once: the committer would not hear of it
                 return
             memory_prefault(segment.base + again, until - again)
-        journal.syncs_seen = journal.counters.syncs
+        journal.syncs_seen = syncs
         segment.prefaulted = until
     again = until - journal.window // 2 if until < size else <uint64_t>-1
     if offset < size // 2 and again > size // 2:

@@ -1,6 +1,6 @@
 """Retention: see retention.pxd."""
 from libc.stdint cimport uint32_t
-from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
+from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u64, spin_lock, spin_unlock
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
@@ -147,7 +147,8 @@ cdef Status log_retain(LogCore* core, int64_t now_ms, uint64_t* trimmed) noexcep
             partition = <Partition*>table_each(&core.streams, &at)
             if partition == NULL:
                 break
-            if partition.bytes or partition.runs != NULL:
+            if load_acquire_u64(&partition.end) > load_acquire_u64(&partition.start) \
+                    or load_acquire_ptr(&partition.runs) != NULL:
                 streams[count] = partition.stream
                 count += 1
         pthread_mutex_unlock(&core.streams_lock)
