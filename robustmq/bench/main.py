@@ -89,9 +89,13 @@ def storage(args: Namespace) -> Sequence[Figure]:
     server, client = split_cores()
     pin(client)
     how = How(server, args.data_dir, args.seconds, args.warmup, args.gib)
-    figures = run_storage(found_peers(args), args.parts, how)
-    if args.json != Path("-"):
-        print(render_figures(figures))
+    figures: list[Figure] = []
+    try:
+        for figure in run_storage(found_peers(args), args.parts, how):
+            figures.append(figure)
+    finally:                            # also what there was before a target failed
+        if args.json != Path("-"):
+            print(render_figures(figures))
     return figures
 
 

@@ -44,6 +44,7 @@ class Peer:
     protocols: frozenset[str]
     found: Callable[[], bool]
     prepare: Callable[[Path], Setup]
+    keeps: bool = True              # messages outlive the process
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def robustmq(durability: str, settings: Sequence[str]) -> Peer:
                   f"storage.durability={durability}", *settings]
         return Setup([sys.executable, "-m", "robustmq.server", "--data-dir", str(directory / "data"),
                       *(word for setting in chosen for word in ("--set", setting))], {}, ready_line=True)
-    return Peer(f"robustmq ({durability})", frozenset({"mqtt", "kafka"}), lambda: True, prepare)
+    return Peer(f"robustmq ({durability})", frozenset({"mqtt", "kafka"}), lambda: True, prepare, durability != "memory")
 
 
 def mosquitto(directory: Path) -> Setup:

@@ -64,9 +64,10 @@ PARTS: dict[str, Callable[[Peer, How], Iterator[Figure]]] = {
     "append": append, "acknowledge": acknowledge, "reopen": reopen}
 
 
-def run_storage(peers: Sequence[Peer], parts: Sequence[str], how: How) -> list[Figure]:
-    """Each part on each peer in turn."""
-    able = [peer for peer in peers if "kafka" in peer.protocols]
-    figures = [figure for part in parts for peer in able for figure in PARTS[part](peer, how)]
+def run_storage(peers: Sequence[Peer], parts: Sequence[str], how: How) -> Iterator[Figure]:
+    """Each part on each peer in turn; a peer that keeps nothing is not opened again."""
+    for part in parts:
+        for peer in peers:
+            if "kafka" in peer.protocols and (peer.keeps or part != "reopen"):
+                yield from PARTS[part](peer, how)
     progress.end()
-    return figures
