@@ -67,6 +67,7 @@ class Broker:
         self.started_s = time.monotonic()
         self._sessions: list[Session] = []
         self._ends = AsyncExitStack()
+        self._replacing = asyncio.Lock()            # held by who reads sealed runs to put others in their place
 
     async def open(self) -> None:
         """Everything up to accepting clients. StartError."""
@@ -160,14 +161,16 @@ class Broker:
                                          max_sessions=self.config.mqtt.max_sessions)
         return records
 
-    def _arrived(self, stream: int) -> None:
-        self.exchange.wake(stream)
-        self.mqtt.arrived()
+    def _look_again(self) -> None:
+        """A run has come from the blob store, or cannot come now."""
+        self.exchange.wake()
+        self.mqtt.wake()
 
     async def _open_tier(self) -> None:
         """Before the sessions of the last life: what they find in the blob store is asked for."""
-        self.tier = await open_tier(self.config, self.log, self.meta, self.topic_admin,
-                                    await cluster_id(self.meta, self.config.broker.cluster_id), self._arrived)
+        cluster = await cluster_id(self.meta, self.config.broker.cluster_id)
+        self.tier = await open_tier(self.config, self.log, self.meta, self.topic_admin, cluster, self._replacing,
+                                    self._look_again)
         if self.tier is not None:
             self._ends.push_async_callback(self.tier.close)
 
@@ -188,7 +191,7 @@ class Broker:
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
         storage = self.config.storage
         retention = Retention(self.log, storage.retention_check_interval_ms, storage.cleaner_max_keys,
-                              self.topic_admin.compacted)
+                              self.topic_admin.compacted, self._replacing)
         retention.open()
         self._ends.push_async_callback(retention.close)
         self.reactors.start()

@@ -16,14 +16,17 @@ logger = logging.getLogger(__name__)
 
 class Retention:
     """Runs from `open` until `close`, which waits for what is under way: the pass over all streams, or one stream's
-    compaction. `compacted` names the streams of compacted topics.
+    compaction. `compacted` names the streams of compacted topics; `lock` is held while runs are
+    replaced: who reads some and writes them again must not meet tiering, which replaces them as well.
     """
 
-    def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]],
+                 lock: asyncio.Lock) -> None:
         self._log = log
         self._interval_s = interval_ms / 1000
         self._max_keys = max_keys
         self._compacted = compacted
+        self._lock = lock
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -54,11 +57,12 @@ class Retention:
             logger.debug("retention: %d partitions lost their oldest records", trimmed)
 
     async def _compact(self) -> None:
-        for stream in list(self._compacted()):
+        for stream in self._compacted():        # one by one: there may be a million, and the loop has other work
             if self._closing.is_set():
                 return
             try:
-                done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys)
+                async with self._lock:
+                    done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys)
             except (LogError, ValueError, LookupError, MemoryError) as error:
                 logger.warning("compaction of stream %d: %s", stream, error)
                 continue

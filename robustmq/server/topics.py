@@ -143,9 +143,11 @@ class TopicAdmin:
         themselves.
         """
         by_default = "compact" in as_list(effective({}, self._settings)["cleanup.policy"])
-        for name in sorted(self._topics.names() if by_default else self._configs):
-            topic, values = self.find(name), effective(self.configs(name), self._settings)
-            if topic is not None and not topic.internal and "compact" in as_list(values["cleanup.policy"]):
+        for name in self._topics.names() if by_default else list(self._configs):
+            own = self._configs.get(name)
+            compact = "compact" in as_list(effective(own, self._settings)["cleanup.policy"]) if own else by_default
+            topic = self.find(name) if compact else None
+            if topic is not None and not topic.internal:
                 yield from topic.streams
 
     def tiered(self) -> Iterator[tuple[Topic, Mapping[str, str]]]:

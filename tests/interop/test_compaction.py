@@ -1,6 +1,8 @@
 """A compacted topic, seen by a consumer that starts at its beginning."""
+import queue
 import time
 
+import paho.mqtt.client as mqtt
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -21,21 +23,55 @@ def from_the_beginning(broker: Broker, topic: str, end: int) -> list[tuple[int, 
     return found
 
 
-def test_a_compacted_topic(start_broker: StartBroker) -> None:
-    broker = start_broker(storage__retention_check_interval_ms="1000")
+def compacted(broker: Broker, topic: str) -> None:
     config = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0"}
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    admin.create_topics([NewTopic("c", 1, 1, config=config)])["c"].result(10)
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": "lz4", "linger.ms": 5})
+    admin.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result(10)
+
+
+def fill(broker: Broker, topic: str, codec: str) -> list[tuple[int, bytes | None, bytes | None]]:
+    """A thousand records with seven keys; when compaction has left the latest of each, these."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": codec, "linger.ms": 5})
     for i in range(1000):
-        producer.produce("c", b"%d" % i, b"key %d" % (i % 7))
+        producer.produce(topic, b"%d" % i, b"key %d" % (i % 7))
     assert producer.flush(10) == 0
     latest = [(offset, b"key %d" % (offset % 7), b"%d" % offset) for offset in range(993, 1000)]
     deadline = time.monotonic() + 30
-    while (found := from_the_beginning(broker, "c", 1000)) != latest:
+    while (found := from_the_beginning(broker, topic, 1000)) != latest:
         assert {key: value for _, key, value in found} == {key: value for _, key, value in latest}
         assert time.monotonic() < deadline, f"{len(found)} records are left"
         time.sleep(0.2)
+    return found
+
+
+def test_a_compacted_topic(start_broker: StartBroker) -> None:
+    broker = start_broker(storage__retention_check_interval_ms="1000")
+    compacted(broker, "c")
+    latest = fill(broker, "c", "lz4")
     assert broker.stop() == 0
     broker = start_broker(data_dir=broker.data_dir)
     assert from_the_beginning(broker, "c", 1000) == latest
+
+
+def test_what_waits_for_a_session_is_found_where_compaction_put_it(start_broker: StartBroker) -> None:
+    broker = start_broker(storage__retention_check_interval_ms="1000", mqtt__max_queued="2000")
+    compacted(broker, "c")
+    events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
+    client.on_connect = lambda *_: events.put(b"connected")
+    client.on_subscribe = lambda *_: events.put(b"subscribed")
+    client.on_message = lambda _client, _data, message: events.put(message.payload)
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    assert events.get(timeout=10) == b"connected"
+    client.subscribe("c", 1)
+    assert events.get(timeout=10) == b"subscribed"
+    client.disconnect()
+    client.loop_stop()
+    latest = fill(broker, "c", "none")
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    assert events.get(timeout=10) == b"connected"
+    assert [events.get(timeout=10) for _ in latest] == [value for _, _, value in latest]
+    client.disconnect()
+    client.loop_stop()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import queue
+import time
 import urllib.request
 from pathlib import Path
 
@@ -12,16 +13,15 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from robustmq.cli.main import main
 from tests.conftest import Broker, StartBroker
+from tests.interop.kit import SMALL, metric, produce
 
 COUNT, SIZE = 1200, 10_000
 TIMEOUT_S = 60
-SMALL = {"storage__segment_bytes": "1MiB", "storage__journal_bytes": "4MiB", "kafka__message_max_bytes": "200000",
-         "mqtt__max_packet_size": "200000", "mqtt__max_queued": "5000",
-         "tier__interval_ms": "100", "tier__cache_bytes": "3MiB"}
+TIERED = SMALL | {"mqtt__max_queued": "5000", "tier__interval_ms": "100", "tier__cache_bytes": "3MiB"}
 
 
 def start(start_broker: StartBroker, path: Path) -> Broker:
-    return start_broker(**SMALL, tier__url=f"file://{path}/blob", data_dir=path / "data")
+    return start_broker(**TIERED, tier__url=f"file://{path}/blob", data_dir=path / "data")
 
 
 def create(broker: Broker, topic: str) -> None:
@@ -31,24 +31,8 @@ def create(broker: Broker, topic: str) -> None:
         assert answer.status in {200, 201}
 
 
-def produce(broker: Broker, topic: str) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", "linger.ms": 5, "batch.size": 100_000})
-    failed: list[object] = []
-    for i in range(COUNT):
-        producer.produce(topic, b"%d" % i + b"." * SIZE, partition=0,
-                         on_delivery=lambda error, _: failed.append(error) if error else None)
-        producer.poll(0)
-    assert producer.flush(30) == 0 and failed == []
-
-
-def metric(broker: Broker, name: str) -> float:
-    with urllib.request.urlopen(f"{broker.http}/metrics", timeout=10) as page:
-        return next(float(line.split()[1]) for line in page.read().decode().splitlines() if line.startswith(name + " "))
-
-
 def released(broker: Broker, runs: int) -> None:
-    """Until so many runs have left the local disk."""
-    import time
+    """Until so many runs have left the local disk: nobody tells when, so the metrics are asked."""
     limit = time.monotonic() + TIMEOUT_S
     while metric(broker, "robustmq_tier_releases_total") < runs:
         assert time.monotonic() < limit, broker.log.read_text()[-2000:]
@@ -58,7 +42,7 @@ def released(broker: Broker, runs: int) -> None:
 def test_a_kafka_consumer_reads_from_the_blob_store(start_broker: StartBroker, tmp_path: Path) -> None:
     broker = start(start_broker, tmp_path)
     create(broker, "old")
-    produce(broker, "old")
+    produce(broker, "old", COUNT, SIZE)
     released(broker, 6)
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "check.crcs": True,
                          "enable.auto.commit": False})
@@ -97,7 +81,7 @@ def test_a_session_whose_messages_were_tiered(start_broker: StartBroker, tmp_pat
     assert ready.get(timeout=TIMEOUT_S) == "subscribed"
     client.disconnect()
     client.loop_stop()
-    produce(broker, "old.mqtt")
+    produce(broker, "old.mqtt", COUNT, SIZE)
     released(broker, 6)
     if restart:
         assert broker.stop() == 0
@@ -109,4 +93,39 @@ def test_a_session_whose_messages_were_tiered(start_broker: StartBroker, tmp_pat
     client.disconnect()
     client.loop_stop()
     assert metric(broker, "robustmq_tier_recalls_total") >= 6
+    assert broker.stop() == 0
+
+
+def test_more_topics_wait_after_a_restart_than_are_asked_for_at_once(start_broker: StartBroker,
+                                                                    tmp_path: Path) -> None:
+    topics = [f"many.{i}" for i in range(100)]
+    broker = start(start_broker, tmp_path)
+    for topic in (*topics, "filler"):
+        create(broker, topic)
+    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
+    client.on_connect = lambda *_: ready.put("connected")
+    client.on_subscribe = lambda *_: ready.put("subscribed")
+    client.on_message = lambda _client, _data, message: arrived.put(message.topic)
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    assert ready.get(timeout=TIMEOUT_S) == "connected"
+    client.subscribe("many/+", 1)
+    assert ready.get(timeout=TIMEOUT_S) == "subscribed"
+    client.disconnect()
+    client.loop_stop()
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
+    for topic in topics:
+        producer.produce(topic, b"x", partition=0)
+    assert producer.flush(30) == 0
+    produce(broker, "filler", COUNT, SIZE)
+    released(broker, len(topics))
+    assert broker.stop() == 0
+    broker = start(start_broker, tmp_path)
+    client.connect(*broker.mqtt, keepalive=60)
+    client.loop_start()
+    assert {arrived.get(timeout=TIMEOUT_S) for _ in topics} == {topic.replace(".", "/") for topic in topics}
+    client.disconnect()
+    client.loop_stop()
     assert broker.stop() == 0

@@ -10,9 +10,8 @@ from libc.string cimport memset
 from robustmq._fastpath.atomic cimport load_relaxed_u64, store_release_u64
 from robustmq._fastpath.broker.index cimport Sub, index_free, index_init, index_subscribe, index_unsubscribe
 from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
-from robustmq._fastpath.broker.routes cimport (
-    REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget, routes_notify,
-)
+from robustmq._fastpath.broker.rounds cimport feeds_init, feeds_wake
+from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget
 from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
 from robustmq._fastpath.broker.topic cimport Topic, Topics
 from robustmq._fastpath.broker.restart cimport restart_feeds
@@ -25,8 +24,6 @@ from robustmq._fastpath.reactor.reactors cimport (
 )
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
-from robustmq._fastpath.stores.partition cimport Partition
-from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.log cimport Log, LogCore, log_pressed, log_wait_room, log_wal
 
 import hashlib
@@ -91,6 +88,7 @@ cdef class Exchange:
         self.topics = topics
         self.core.topics = topics.table
         self.core.version = 1
+        feeds_init(&self.core)
         self.core.retained.most = max_retained
         self.groups = {}
         self.group_keys = {}
@@ -246,16 +244,9 @@ cdef class Exchange:
                 seen_free(self.core.seen)
                 self.core.seen = NULL
 
-    def wake(self, uint64_t stream):
-        """Something of this stream has come from the blob store: its feeds go on."""
-        cdef Partition* partition
-        cdef int slot = qsbr_register()
-        if slot < 0:
-            raise MemoryError("too many reading threads")
-        partition = log_find_stream(self.core.topics.log, stream)
-        if partition != NULL and partition.topic != NULL:
-            routes_notify(&self.core, <Topic*>partition.topic, partition)
-        qsbr_unregister(slot)
+    def wake(self):
+        """Something may have come from the blob store: feeds that wait for it look again, and ask again for what has not."""
+        feeds_wake(&self.core)
 
     cdef uint64_t delivered(self):
         cdef uint64_t records = 0

@@ -7,7 +7,7 @@
 The floor is T, or the position of the oldest batch that a feed behind has not delivered.
 
 Concurrency: started by the control plane, one at a time; `done` is posted to it. The list of the feeds behind belongs to
-their reactor.
+their reactor; those of them that wait for the blob store look again on mail (feeds_wake).
 """
 from libc.stdint cimport uint32_t, uint64_t
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Exchange, Feed
@@ -35,6 +35,12 @@ cdef struct Round:
 
 # The calling thread is in no QSBR section; waits for the grace period, which is one turn of the slowest reactor.
 cdef void round_start(Round* round, Exchange* exchange, Journal* journal, Mailbox* box) noexcept nogil
+
+# Something may have come from the blob store: on every reactor the feeds that wait for it look again. Any thread.
+cdef void feeds_wake(Exchange* exchange) noexcept nogil
+
+# Before the first feed.
+cdef void feeds_init(Exchange* exchange) noexcept nogil
 
 # The feed has something left from `position` on, or has caught up. On its reactor.
 cdef void feed_behind(Feed* feed, uint64_t position) noexcept nogil

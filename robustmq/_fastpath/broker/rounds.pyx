@@ -1,6 +1,7 @@
 """Rounds: see rounds.pxd."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from robustmq._fastpath.atomic cimport fetch_add_u64, store_release_u64
+from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Wake
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
 from robustmq._fastpath.stores.journal cimport journal_tail
@@ -71,3 +72,26 @@ cdef void feed_caught_up(Feed* feed) noexcept nogil:
         feed.behind_prev.behind_next = feed.behind_next
     else:
         feed.exchange.behind[feed.reactor] = feed.behind_next
+
+
+cdef void look_again(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    cdef Wake* wake = <Wake*>mail
+    cdef Feed* feed = wake.exchange.behind[wake.reactor]
+    while feed != NULL:
+        if feed.elsewhere:
+            mailbox_post(wake.exchange.boxes[wake.reactor], &feed.mail)
+        feed = feed.behind_next
+
+
+cdef void feeds_init(Exchange* exchange) noexcept nogil:
+    cdef uint32_t i
+    for i in range(REACTORS_MAX):
+        mail_init(&exchange.wakes[i].mail, look_again)
+        exchange.wakes[i].exchange = exchange
+        exchange.wakes[i].reactor = i
+
+
+cdef void feeds_wake(Exchange* exchange) noexcept nogil:
+    cdef uint32_t i
+    for i in range(exchange.reactor_count):
+        mailbox_post(exchange.boxes[i], &exchange.wakes[i].mail)

@@ -136,6 +136,13 @@ cdef struct Retained:               # broker/retained.pxd; everything under `loc
     Topic** list                    # topics with a retained message, in no order
 
 
+cdef struct Wake:                   # rounds.pxd, feeds_wake; one per reactor
+    Mail mail
+    Exchange* exchange
+    uint32_t reactor
+    uint32_t reserved
+
+
 cdef struct Exchange:
     uint64_t version                # of the index; release by the control plane
     TopicTable* topics
@@ -151,6 +158,7 @@ cdef struct Exchange:
     Seen* seen                      # while the log is delivered again after a start, NULL from then on; QSBR
     uint64_t restarting             # feeds that have not delivered again all that they should; atomic
     FeedCounters counters[REACTORS_MAX]
+    Wake wakes[REACTORS_MAX]
 
 
 # Make the topic's routes current. Call before the append, so that a new feed starts at the first message after it.

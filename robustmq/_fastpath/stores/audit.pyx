@@ -38,6 +38,6 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
 
 cdef uint64_t hole(list notes, uint64_t before, const Listed* one, uint64_t first, uint64_t end):
     if before < SENTENCES_MAX:
-        notes.append(f"{one.name[:one.name_len].decode(errors='replace')}-{one.partition.number}: offsets {first} to {end - 1} "
-                     "are missing")
+        notes.append(f"{one.name[:one.name_len].decode(errors='replace')}-{one.partition.number}: "
+                     f"offsets {first} to {end - 1} are missing")
     return 1

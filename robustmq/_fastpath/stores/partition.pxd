@@ -117,6 +117,9 @@ cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil
 # First batch whose max timestamp is >= `timestamp_ms`; NEED_MORE when there is none; CORRUPT.
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil
 
+# What is sealed of it now, NULL: nothing. Inside a QSBR section; it is replaced as a whole, so ask once.
+cdef Runs* partition_runs(Partition* partition) noexcept nogil
+
 # The entry that was appended at journal `position` (of this partition). OUT_OF_RANGE: it is not there any more.
 cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil
 

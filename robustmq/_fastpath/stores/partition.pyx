@@ -114,6 +114,13 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
     return OK
 
 
+cdef inline void wake_locked(Partition* partition) noexcept nogil:
+    cdef Waiter* waiter = partition.waiters
+    while waiter != NULL:
+        mailbox_post(waiter.box, waiter.mail)
+        waiter = waiter.next
+
+
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil:
     return partition_append_opening(partition, batch, n, flags, origin, 0, result)
@@ -122,7 +129,6 @@ cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_
 cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
                                      uint64_t origin, uint64_t aux, Appended* result) noexcept nogil:
     cdef Status why
-    cdef Waiter* waiter
     spin_lock(&partition.lock)
     why = append_locked(partition, batch, n, flags, origin, aux, result)
     while why == NEED_MORE:                                 # a segment is made outside the lock
@@ -132,10 +138,7 @@ cdef Status partition_append_opening(Partition* partition, const uint8_t* batch,
         if why == OK:
             why = append_locked(partition, batch, n, flags, origin, aux, result)
     if why == OK:
-        waiter = partition.waiters
-        while waiter != NULL:
-            mailbox_post(waiter.box, waiter.mail)
-            waiter = waiter.next
+        wake_locked(partition)
     spin_unlock(&partition.lock)
     return why
 
@@ -156,11 +159,11 @@ cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span
     cdef Status why
     if in_journal(partition, position, span):
         return OK
-    why = runs_at(runs_of(partition), position, span)
+    why = runs_at(partition_runs(partition), position, span)
     return OUT_OF_RANGE if why == NEED_MORE else why
 
 
-cdef inline Runs* runs_of(Partition* partition) noexcept nogil:
+cdef Runs* partition_runs(Partition* partition) noexcept nogil:
     return <Runs*>load_acquire_ptr(<void**>&partition.runs)
 
 
@@ -170,7 +173,7 @@ cdef Status locate(Partition* partition, uint64_t offset, ReadSpan* span) noexce
     cdef Status why
     if item != NULL and item.base_offset <= offset and in_journal(partition, item.position, span):
         return OK
-    why = runs_seek(runs_of(partition), offset, span)
+    why = runs_seek(partition_runs(partition), offset, span)
     if why != NEED_MORE:
         return why
     if item == NULL or not in_journal(partition, item.position, span):      # behind a hole
@@ -192,7 +195,7 @@ cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span
 
 
 cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
-    cdef Runs* runs = runs_of(partition)
+    cdef Runs* runs = partition_runs(partition)
     cdef const IndexItem* item
     if runs == NULL:
         return False
@@ -211,7 +214,7 @@ cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil:
 cdef Status partition_seek_time(Partition* partition, int64_t timestamp_ms, ReadSpan* span) noexcept nogil:
     cdef uint64_t offset
     cdef const IndexItem* item = index_find_time(&partition.index, timestamp_ms)
-    cdef Status why = runs_seek_time(runs_of(partition), timestamp_ms, load_acquire_u64(&partition.start), span)
+    cdef Status why = runs_seek_time(partition_runs(partition), timestamp_ms, load_acquire_u64(&partition.start), span)
     if why != NEED_MORE:
         return why
     if item == NULL:
@@ -259,12 +262,8 @@ cdef void partition_unwait(Partition* partition, Waiter* waiter) noexcept nogil:
 
 
 cdef void partition_wake(Partition* partition) noexcept nogil:
-    cdef Waiter* waiter
     spin_lock(&partition.lock)
-    waiter = partition.waiters
-    while waiter != NULL:
-        mailbox_post(waiter.box, waiter.mail)
-        waiter = waiter.next
+    wake_locked(partition)
     spin_unlock(&partition.lock)
 
 

@@ -12,11 +12,11 @@ from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, q
 from robustmq._fastpath.status cimport CORRUPT, NO_MEMORY, OK, STORE_FULL, Status
 from robustmq._fastpath.stores.core cimport core_find, core_publish
 from robustmq._fastpath.stores.journal cimport Entry
-from robustmq._fastpath.stores.partition cimport Partition, partition_wake
-from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
+from robustmq._fastpath.stores.partition cimport Partition, partition_runs, partition_wake
+from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
-    SealedFile, SealedRow, SealedStore, SealedWant, record_position, record_span, row_elsewhere, sealed_drop, sealed_open,
-    sealed_record,
+    SEALED_WANTS, SealedFile, SealedRow, SealedStore, SealedWant, record_position, record_span, row_elsewhere, sealed_drop,
+    sealed_open, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
     writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
@@ -105,7 +105,7 @@ cdef class Remote:
     def wants(self):
         """[(stream, base offset)] of the runs that were asked for since the last call."""
         cdef SealedStore* store = &self.log.core.sealed
-        cdef SealedWant wants[64]
+        cdef SealedWant wants[SEALED_WANTS]
         cdef uint32_t i, count
         spin_lock(&store.wants_lock)
         count = store.want_count
@@ -119,6 +119,7 @@ cdef class Remote:
         """[(file id, runs in that file, base offset, end offset, bytes, max timestamp in ms, id of the file in the blob
         store or 0)] in order of offsets; LookupError when the stream was deleted."""
         cdef Partition* partition
+        cdef Runs* runs
         cdef SealedRun* run
         cdef uint32_t i
         cdef list found = []
@@ -129,8 +130,9 @@ cdef class Remote:
             partition = core_find(self.log.core, stream)
             if partition == NULL:
                 raise LookupError(f"stream {stream} does not exist; it was deleted")
-            for i in range(partition.runs.count if partition.runs != NULL else 0):
-                run = &runs_all(partition.runs)[i]
+            runs = partition_runs(partition)
+            for i in range(runs.count if runs != NULL else 0):
+                run = &runs_all(runs)[i]
                 found.append((run.file.id, run.file.row_count, run.row.base_offset, run.row.end_offset, run.row.bytes,
                               run.row.max_timestamp, run.row.index_at if row_elsewhere(run.row) else 0))
         finally:
@@ -159,6 +161,7 @@ cdef class Remote:
     cdef collect(self, Writer* writer, list runs):
         """Rows without records, by stream and offset."""
         cdef Partition* partition
+        cdef Runs* held
         cdef SealedRun* run
         cdef SealedRow* row
         cdef uint64_t stream, base, file_id, object_id
@@ -169,8 +172,9 @@ cdef class Remote:
         try:
             for stream, base, file_id, object_id in runs:
                 partition = core_find(self.log.core, stream)
-                for i in range(partition.runs.count if partition != NULL and partition.runs != NULL else 0):
-                    run = &runs_all(partition.runs)[i]
+                held = partition_runs(partition) if partition != NULL else NULL
+                for i in range(held.count if held != NULL else 0):
+                    run = &runs_all(held)[i]
                     if run.file.id != file_id or run.row.base_offset != base or row_elsewhere(run.row):
                         continue
                     if writer_begin_run(writer, stream, base, 0) != OK:

@@ -15,6 +15,7 @@ from robustmq._fastpath.stores.remote import Remote
 from robustmq.server.blob.blob import Blob, BlobError, BlobMissing
 from robustmq.server.tiering.backoff import Backoff, whole
 from robustmq.server.tiering.objects import Object
+from robustmq.server.tiering.runs import runs_of
 
 PART = 8 << 20
 Key = tuple[int, int]               # stream, base offset
@@ -24,15 +25,18 @@ logger = logging.getLogger(__name__)
 class Recalls:
     """Runs that are wanted, and those that have been brought back."""
 
-    def __init__(self, blob: Blob, remote: Remote, directory: Path, cache_bytes: int,
-                 find: Callable[[int, int], Object | None], arrived: Callable[[int], object]) -> None:
-        """`find`: the object of a stream's run. `arrived`: told of each stream of which a run has come."""
+    def __init__(self, blob: Blob, remote: Remote, directory: Path, cache_bytes: int, lock: asyncio.Lock,
+                 find: Callable[[int, int], Object | None], tried: Callable[[], object]) -> None:
+        """`lock`: held while runs are replaced. `find`: the object of a stream's run. `tried`: called when a run has
+        come, or cannot come now: readers that wait look again, and ask again for what the log had no room to remember.
+        """
         self._blob = blob
         self._remote = remote
         self._directory = directory
         self._cache_bytes = cache_bytes
+        self._lock = lock
         self._find = find
-        self._told = arrived
+        self._tried = tried
         self._wanted: dict[Key, None] = {}
         self._lost: set[Key] = set()        # objects that are not what was uploaded
         self._cached: dict[Key, tuple[int, Object]] = {}        # file id here, oldest first
@@ -41,7 +45,6 @@ class Recalls:
         self._backoff = Backoff()
         self.problem = ""
         self.recalled = 0
-        self.lock = asyncio.Lock()          # one release or recall at a time
 
     def __contains__(self, key: Key) -> bool:
         return key in self._cached
@@ -79,19 +82,18 @@ class Recalls:
             self._news.clear()
             while self._wanted:
                 key = next(iter(self._wanted))
+                del self._wanted[key]
                 try:
-                    async with self.lock:
-                        await self._recall(*key)
+                    await self._recall(*key)
                 except (BlobError, LogError, OSError) as error:
                     self._failed(key, error)
                     if key not in self._lost:
+                        self._wanted[key] = None        # behind the others
                         await self._backoff.wait()
-                        continue
                 else:
                     self._backoff.reset()
                     self.problem = "" if not self._lost else self.problem
-                self._wanted.pop(key, None)
-                self._tell()
+                    self._tell()
 
     def _failed(self, key: Key, error: Exception) -> None:
         self.problem = str(error)
@@ -101,20 +103,25 @@ class Recalls:
         self._tell()
 
     def _tell(self) -> None:
+        self._tried()
         for future in self._arrived:
             if not future.done():
                 future.set_result(None)
         self._arrived.clear()
 
     async def _recall(self, stream: int, base: int) -> None:
-        item = self._find(stream, base)
-        if item is None or (stream, base) in self._cached:
-            return
+        item, rows = self._find(stream, base), [run for run in runs_of(self._remote, stream) if run.base == base]
+        if any(not run.elsewhere for run in rows) or (not rows and item is None):
+            return                                  # it is here, or retention has deleted it
+        if item is None:
+            raise BlobMissing(f"{self._blob.url}: meta.sqlite knows of no object with offset {base} of stream "
+                              f"{stream}; restore it from the backup that sealed/ is of, then restart the broker")
         await self._make_room(item.size)
         path = self._directory / f"recall-{stream:x}-{base:x}.writing"
         try:
             await self._download(item, path)
-            file = await whole(self._remote.recall, path, stream, item.base, item.end)
+            async with self._lock:
+                file = await whole(self._remote.recall, path, stream, item.base, item.end)
         except ValueError:
             self._lost.add((stream, base))
             raise BlobError(f"{self._blob.url}: object {item.key} is not what was uploaded; restore it there from a "
@@ -123,7 +130,6 @@ class Recalls:
             remove(path)
         self._cached[stream, base] = file, item
         self.recalled += 1
-        self._told(stream)
 
     async def _make_room(self, size: int) -> None:
         out = []
@@ -132,7 +138,8 @@ class Recalls:
             del self._cached[stream, base]
             out.append((stream, base, file, item.file))
         if out:
-            await whole(self._remote.release, out)
+            async with self._lock:
+                await whole(self._remote.release, out)
 
     async def _download(self, item: Object, path: Path) -> None:
         remove(path)

@@ -36,17 +36,18 @@ class Tier:
     """From `open` until `close`."""
 
     def __init__(self, blob: Blob, log: Log, objects: Objects, topics: TopicAdmin, *, directory: Path, cluster: str,
-                 cache_bytes: int, interval_ms: int, arrived: Callable[[int], object]) -> None:
-        """`directory`: of the sealed files. `arrived`: told of each stream of which a run has come back."""
+                 cache_bytes: int, interval_ms: int, lock: asyncio.Lock, tried: Callable[[], object]) -> None:
+        """`directory`: of the sealed files. `lock`, `tried`: as for Recalls."""
         self.objects = objects
         self._blob = blob
         self._log = log
         self._topics = topics
         self._directory = directory
+        self._lock = lock
         self._cluster = cluster
         self._interval_s = interval_ms / 1000
         self._remote = Remote(log)
-        self.recalls = Recalls(blob, self._remote, directory, cache_bytes, self._find, arrived)
+        self.recalls = Recalls(blob, self._remote, directory, cache_bytes, lock, self._find, tried)
         self._backoff = Backoff()
         self._never = asyncio.Event()
         self._proven = False
@@ -166,7 +167,7 @@ class Tier:
             journal = self._log.partition(stream).bytes
             out = to_release(runs_of(self._remote, stream), uploaded.keys(), journal, configs, time.time_ns() // 10**6)
             if out:
-                async with self.recalls.lock:
+                async with self._lock:
                     await whole(self._remote.release, [(stream, run.base, run.file, run.file) for run in out])
                 self.released += len(out)
 

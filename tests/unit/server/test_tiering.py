@@ -62,7 +62,7 @@ class World:
         await self.admin.open()
         self.tier = Tier(self.blob, self.log, Objects(self.meta, self.admin), self.admin, cluster="c",
                          directory=self.path / "data" / "sealed", cache_bytes=self.cache_bytes, interval_ms=10**8,
-                         arrived=lambda _: None)
+                         lock=asyncio.Lock(), tried=lambda: None)
         await self.tier.open()
         return self
 

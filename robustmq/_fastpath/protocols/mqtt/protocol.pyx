@@ -329,8 +329,8 @@ cdef class MqttProtocol(ProtocolHandle):
             qsbr_offline(self.qsbr)
         return int(status)
 
-    def arrived(self):
-        """Something has come from the blob store: sessions that wait for a message of theirs look again."""
+    def wake(self):
+        """Something may have come from the blob store: sessions that wait for a message of theirs look again."""
         stalled_wake(self.core)
 
     def close(self):

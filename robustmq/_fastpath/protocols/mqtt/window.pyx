@@ -14,7 +14,7 @@ from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_id, led
 from robustmq._fastpath.protocols.mqtt.encode cimport Frame
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
 from robustmq._fastpath.protocols.mqtt.restore cimport find_record
-from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, NOWHERE, Slot, SlotBits, slots_at, slots_count
+from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, Slot, SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.send cimport (
     PACKET_IDS, Source, count_failure, emit, fly, has_room, note_busy, unfly, window_open,
 )
@@ -28,7 +28,8 @@ from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_
 
 
 cdef Status find_again(Partition* partition, Slot* slot, ReadSpan* span) noexcept nogil:
-    """The batch of a message that was in the blob store when the broker started; where it stands is noted in the slot."""
+    """The message by its offset, when it does not stand where it stood: compaction has written its batch again, or it was in
+    the blob store when the broker started. Where it stands now is noted in the slot."""
     cdef Status status = partition_seek(partition, slot.record, span)
     if status != Status.OK:
         return Status.ELSEWHERE if status == Status.ELSEWHERE else Status.OUT_OF_RANGE
@@ -56,7 +57,7 @@ cdef Status open_slot(Session* session, Slot* slot, Source* source) noexcept nog
         source.flags = kept.flags
     else:
         status = partition_at(partition, slot.position, &span)
-        if status == Status.OUT_OF_RANGE and slot.position == NOWHERE and slot.record != NO_RECORD:
+        if status == Status.OUT_OF_RANGE and slot.record != NO_RECORD:
             status = find_again(partition, slot, &span)
         if status != Status.OK:
             return status
