@@ -71,16 +71,19 @@ def address(text: str) -> tuple[str, int]:
 Adder = Callable[..., Action]
 
 
-def shared(seconds: float, warmup_s: float) -> ArgumentParser:
-    """Options of every command."""
+def shared(seconds: float | None = None, warmup_s: float | None = None, plot: bool = False) -> ArgumentParser:
+    """Options of every command, and those of a command that runs for a time, warms up, has something to draw."""
     parser = ArgumentParser(add_help=False)
     add = parser.add_argument
-    add("--seconds", type=duration, default=seconds, help=f"measured time (default {seconds:g})")
-    add("--warmup", type=amount, default=warmup_s,
-        help=f"seconds before it that are not counted (default {warmup_s:g})")
+    if seconds is not None:
+        add("--seconds", type=duration, default=seconds, help=f"measured time (default {seconds:g})")
+    if warmup_s is not None:
+        add("--warmup", type=amount, default=warmup_s,
+            help=f"seconds before it that are not counted (default {warmup_s:g})")
     add("--json", type=Path, metavar="FILE", help="write everything as JSON, - for standard output")
-    add("--plot", type=Path, metavar="FILE", help="write a picture (PNG, SVG, PDF); needs matplotlib")
-    add("--core", type=natural, help="keep this process on one core")
+    if plot:
+        add("--plot", type=Path, metavar="FILE", help="write a picture (PNG, SVG, PDF); needs matplotlib")
+    add("--core", type=natural, help="keep this process, and what it starts, on one core")
     return parser
 
 
@@ -166,7 +169,7 @@ def parser() -> ArgumentParser:
     top = ArgumentParser("robustmq-bench", description=DESCRIPTION, epilog=EPILOG,
                          formatter_class=RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = shared(5, 1)
+    common = shared(5, 1, plot=True)
     actions = commands.add_parser("mqtt", help="publish, subscribe, or both").add_subparsers(dest="action",
                                                                                           required=True)
     for action, text in (("pub", "publish; counts writes, or acknowledgements (QoS 1, 2)"),
@@ -183,11 +186,11 @@ def parser() -> ArgumentParser:
                           ("relay", "MQTT frames through a relay that parses nothing")):
         ceiling_options(commands.add_parser(command, help=text, description=text, parents=[common]), command)
     text = "start brokers that have nothing to do: time to ready, memory, CPU, and what idle connections add"
-    idle = commands.add_parser("idle", help=text, description=text, parents=[common])
+    idle = commands.add_parser("idle", help=text, description=text, parents=[shared(5)])
     target_options(idle)
     idle.add_argument("--clients", type=natural, default=1000, help="MQTT connections (default 1000; 0: none)")
     text = "very many topics with a few messages each, over MQTT: time, memory, files, restart"
-    topics = commands.add_parser("topics", help=text, description=text, parents=[common])
+    topics = commands.add_parser("topics", help=text, description=text, parents=[shared()])
     target_options(topics)
     topics.add_argument("--topics", type=positive, default=1_000_000, help="how many (default 1,000,000)")
     topics.add_argument("--messages", type=positive, default=10, help="QoS 1 messages for each (default 10)")
@@ -199,7 +202,7 @@ def parser() -> ArgumentParser:
     storage.add_argument("--gib", nargs="+", type=positive, default=[1, 10], metavar="GIB",
                          help="stored before a restart (default 1 and 10; the disk needs three times the largest)")
     text = "the same loads on this broker, on each peer that is installed and on the kernel alone"
-    compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4)]))
+    compare_options(commands.add_parser("compare", help=text, description=text, parents=[shared(5, 4, plot=True)]))
     return top
 
 

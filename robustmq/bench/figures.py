@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from robustmq.bench.kafka import KafkaLoad
+from robustmq.bench.peers import RIVAL
 from robustmq.bench.processes import Cores
 from robustmq.bench.result import Result
-
-RIVAL = "Apache Kafka"
 
 
 @dataclass(frozen=True)

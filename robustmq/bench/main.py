@@ -139,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.json:
             text = document(results, argv)
             print(text) if args.json == Path("-") else args.json.write_text(text)
-        if args.plot:
-            write_plot([result for result in results if isinstance(result, Result)], args.plot)
+        if plot := getattr(args, "plot", None):             # not every command draws
+            write_plot([result for result in results if isinstance(result, Result)], plot)
     except BenchError as error:
         print(f"robustmq-bench: {error}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ from robustmq.bench.processes import Child, Cores
 from robustmq.bench.result import BenchError
 
 HOST = "127.0.0.1"
+RIVAL = "Apache Kafka"          # the peer that the storage is held against
 START_S = 60
 FORMAT_S = 60
 
@@ -205,7 +206,7 @@ def apache_kafka(home: Path | None) -> Peer:
             raise BenchError(f"Kafka's storage cannot be formatted: {formatted.stderr.decode()[-500:]}")
         return Setup(java("kafka.Kafka", str(config)), listeners)
 
-    return Peer("Apache Kafka", frozenset({"kafka"}), lambda: bool(installed("java") and kafka_jars(home)), prepare)
+    return Peer(RIVAL, frozenset({"kafka"}), lambda: bool(installed("java") and kafka_jars(home)), prepare)
 
 
 def all_peers(durabilities: Sequence[str], settings: Sequence[str], kafka_home: Path | None) -> list[Peer]:

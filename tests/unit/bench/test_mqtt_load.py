@@ -96,6 +96,8 @@ def test_no_broker_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("argv", [
     [], ["mqtt"], ["mqtt", "pub", "--qos", "3"], ["mqtt", "pub", "--address", "x"], ["echo", "--seconds", "0"],
     ["mqtt", "pub", "--batch", "0"], ["mqtt", "pub", "--rate", "-1"], ["mqtt", "sub", "--address", "h:99999"],
+    ["topics", "--seconds", "5"], ["topics", "--plot", "x.png"], ["storage", "--plot", "x.png"],
+    ["idle", "--warmup", "1"],
 ])
 def test_wrong_arguments_exit_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from robustmq.bench import reopen, storage
-from robustmq.bench.figures import RIVAL, Figure, How, render
-from robustmq.bench.peers import robustmq
+from robustmq.bench.figures import Figure, How, render
+from robustmq.bench.peers import RIVAL, robustmq
 
 SHORT = How(frozenset(), None, seconds=0.2, warmup_s=0.1, gib=[1])
 DISK = robustmq("disk", ["storage.segment_bytes=8MiB", "storage.journal_bytes=64MiB"])
