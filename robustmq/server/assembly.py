@@ -34,6 +34,7 @@ from robustmq._fastpath.protocols.mqtt.sessions import Session
 from robustmq._fastpath.reactor.reactors import Reactors
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
+from robustmq._fastpath.stores.merge import Merge
 from robustmq.server.admin.api import Api
 from robustmq.server.admin.http import HttpServer
 from robustmq.server.config.kinds import endpoint
@@ -191,7 +192,8 @@ class Broker:
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
         storage = self.config.storage
         retention = Retention(self.log, storage.retention_check_interval_ms, storage.cleaner_max_keys,
-                              self.topic_admin.compacted, self._replacing)
+                              self.topic_admin.compacted, self._replacing,
+                              Merge(self.log, storage.merge_bytes_per_s) if storage.store == "wal" else None)
         retention.open()
         self._ends.push_async_callback(retention.close)
         self.reactors.start()

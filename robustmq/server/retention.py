@@ -1,4 +1,4 @@
-"""Retention and compaction on time: a pass each storage.retention_check_interval_ms (Kafka's
+"""Retention, compaction and merging on time: a pass each storage.retention_check_interval_ms (Kafka's
 log.retention.check.interval.ms), on a thread beside the event loop."""
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from collections.abc import Callable, Iterable
 from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
+from robustmq._fastpath.stores.merge import Merge
 
 logger = logging.getLogger(__name__)
 
 
 class Retention:
     """Runs from `open` until `close`, which waits for what is under way: the pass over all streams, or one stream's
-    compaction. `compacted` names the streams of compacted topics; `lock` is held while runs are
-    replaced: who reads some and writes them again must not meet tiering, which replaces them as well.
+    compaction. `compacted` names the streams of compacted topics; `lock` is held while runs are replaced: who reads
+    some and writes them again must not meet tiering, which replaces them as well. `merge`: None for a log in memory.
     """
 
     def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]],
-                 lock: asyncio.Lock) -> None:
+                 lock: asyncio.Lock, merge: Merge | None) -> None:
         self._log = log
         self._interval_s = interval_ms / 1000
         self._max_keys = max_keys
         self._compacted = compacted
         self._lock = lock
+        self._merge = merge
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -35,6 +37,8 @@ class Retention:
 
     async def close(self) -> None:
         self._closing.set()
+        if self._merge is not None:
+            self._merge.stop()
         if self._task is not None:
             await self._task
 
@@ -46,6 +50,8 @@ class Retention:
             except TimeoutError:
                 await self._retain()
                 await self._compact()
+                if self._merge is not None:
+                    await self._join(self._merge)
 
     async def _retain(self) -> None:
         try:
@@ -68,6 +74,15 @@ class Retention:
                 continue
             if done:
                 logger.debug("compaction: stream %d", stream)
+
+    async def _join(self, merge: Merge) -> None:
+        try:
+            more = await asyncio.to_thread(merge.plan) > 0
+            while more and not self._closing.is_set():
+                async with self._lock:
+                    more = await asyncio.to_thread(merge.step)
+        except (LogError, MemoryError) as error:
+            logger.warning("%s", error)
 
 
 def now_ms() -> int:

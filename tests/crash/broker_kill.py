@@ -32,7 +32,8 @@ from tests.crash.mqtt_publisher import retained_sequences
 ALLOWANCE = 3_000               # messages of one publisher in one round: enough to be killed in the middle
 RETAINED = 5                    # retained messages that change all the time
 SMALL = {"storage.segment_bytes": "1MiB", "storage.journal_bytes": "8MiB", "storage.seal_bytes_per_s": "8MiB",
-         "kafka.message_max_bytes": "256KiB", "mqtt.max_packet_size": "128KiB"}
+         "storage.retention_check_interval_ms": "1000", "kafka.message_max_bytes": "256KiB",
+         "mqtt.max_packet_size": "128KiB", "kafka.log_retention_ms": "-1"}
 
 
 class Load:

@@ -23,6 +23,7 @@ from robustmq._fastpath.stores.log import Log
 
 from tests.keyed import NOW, Record, everything, keyed
 from tests.logs import open_log
+from tests.unit.test_merge import merge
 
 PRODUCER = 7
 HOUR_MS = 3_600_000
@@ -92,6 +93,7 @@ ACTIONS: dict[str, Any] = {
     "seal": lambda log: log.seal(),
     "retain": lambda log, now: log.retain(now),
     "clean": clean,
+    "merge": lambda log: merge(log),
     "notes": lambda log: log.recovered["notes"],
     "close": lambda log: log.close(),
 }
@@ -222,6 +224,17 @@ class LogMachine(RuleBasedStateMachine):
         if first is not None:
             assert found is not None
             assert int.from_bytes(found[:8], "big") <= first
+
+    @rule(which=st.integers(0, 9), rounds=st.integers(8, 12))
+    def seal_often(self, which: int, rounds: int) -> None:
+        """As many small runs as merging wants to see."""
+        for _ in range(rounds):
+            self.append(which, 1, False, False, 1, [(b"a", False)])
+            self.seal()
+
+    @rule()
+    def merge(self) -> None:
+        self.ask("merge")
 
     @rule()
     def reopen(self) -> None:

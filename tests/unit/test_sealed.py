@@ -434,3 +434,23 @@ def test_a_file_of_a_later_format_is_refused(tmp_path: Path) -> None:
     file.write_bytes(whole)
     with pytest.raises(LogError, match="another version"):
         open_log(tmp_path)
+
+
+def test_what_retention_left_in_shared_files_is_no_loss(tmp_path: Path) -> None:
+    """Of a stream's runs the oldest stands in a file that another stream keeps; what followed it has been deleted."""
+    log = open_log(tmp_path)
+    parts = [log.create_stream(f"t{i}", ID, i, 1) for i in range(2)]
+    for part in parts:
+        part.append(batch([b"old"]))
+    log.seal()
+    parts[0].append(batch([b"deleted"]))
+    log.seal()
+    assert parts[0].append(batch([b"kept"]))[0] == 2
+    log.sync()
+    log.trim(1, 2)
+    log.close()
+    assert len(sealed_files(tmp_path)) == 1
+    log = open_log(tmp_path)
+    assert log.recovered["gaps"] == 0 and log.recovered["notes"] == []
+    assert log.partition(1).start == 2 and bases(log, 1, 2) == [2]
+    log.close()

@@ -173,8 +173,14 @@ typedef struct {
 } waker_t;
 
 static inline void waker_init(waker_t *w) {
+    pthread_condattr_t steady;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->cond, NULL);
+    pthread_condattr_init(&steady);
+#if !defined(__APPLE__)
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);    /* a wall clock that is set must not stretch a wait */
+#endif
+    pthread_cond_init(&w->cond, &steady);
+    pthread_condattr_destroy(&steady);
     w->rung = 0;
 }
 static inline void waker_destroy(waker_t *w) {
@@ -199,7 +205,11 @@ static inline void waker_wait(waker_t *w) {
 /* Until rung, `ns` at most. */
 static inline void waker_wait_ns(waker_t *w, int64_t ns) {
     struct timespec until;
+#if defined(__APPLE__)
     clock_gettime(CLOCK_REALTIME, &until);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &until);
+#endif
     until.tv_sec += ns / 1000000000;
     until.tv_nsec += ns % 1000000000;
     if (until.tv_nsec >= 1000000000) {

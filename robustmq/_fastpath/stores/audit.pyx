@@ -1,5 +1,6 @@
 """The end of recovery: see audit.pxd."""
 from libc.stdint cimport uint32_t, uint64_t
+from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
 from robustmq._fastpath.stores.journal cimport Journal, journal_at
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all, runs_end
@@ -17,6 +18,7 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
     cdef Listed one
     cdef Partition* partition
     cdef SealedRun* run
+    cdef const IndexItem* item
     while log_each_stream(core, &at, &one):
         partition = one.partition
         if partition.journal != journal:
@@ -30,7 +32,10 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
             if run.row.base_offset > start:
                 holes += hole(notes, holes, &one, start, run.row.base_offset)
         start = max(runs_end(partition.runs), partition.start)
-        if partition.bytes == 0 and partition.end > start:
+        item = index_find_offset(&partition.index, start) if partition.bytes else NULL
+        if item != NULL and item.base_offset > start:
+            holes += hole(notes, holes, &one, start, item.base_offset)
+        elif partition.bytes == 0 and partition.end > start:
             holes += hole(notes, holes, &one, start, partition.end)
     if holes > SENTENCES_MAX:
         notes.append(f"offsets are missing in {holes - SENTENCES_MAX} more places")

@@ -86,7 +86,8 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
     if base > partition.end and partition.end > 0 and base >= runs_end(partition.runs):
         if scan.last and partition.last_position > scan.damage:
             return False
-        scan.gaps += 1
+        if partition.last_position:     # before the first of them stand sealed runs, of which retention leaves some: audit.pyx
+            scan.gaps += 1
     if entry.aux and not session_log_recover_batch(scan.core, entry, position):
         return False
     return partition_recover(partition, entry, position)

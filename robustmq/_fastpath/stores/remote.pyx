@@ -19,7 +19,7 @@ from robustmq._fastpath.stores.sealed cimport (
     sealed_open, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
-    writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
+    writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put, writer_put_row,
 )
 
 from robustmq._fastpath.stores.files import LogError
@@ -163,7 +163,7 @@ cdef class Remote:
         cdef Partition* partition
         cdef Runs* held
         cdef SealedRun* run
-        cdef SealedRow* row
+        cdef SealedRow row
         cdef uint64_t stream, base, file_id, object_id
         cdef uint32_t i
         cdef int slot = qsbr_register()
@@ -177,13 +177,12 @@ cdef class Remote:
                     run = &runs_all(held)[i]
                     if run.file.id != file_id or run.row.base_offset != base or row_elsewhere(run.row):
                         continue
-                    if writer_begin_run(writer, stream, base, 0) != OK:
-                        raise MemoryError
-                    row = &writer.rows[writer.row_count - 1]
-                    row[0] = run.row[0]
+                    row = run.row[0]
                     row.at = 0
                     row.index_at = object_id
                     row.index_rows = 0
+                    if writer_put_row(writer, &row) != OK:
+                        raise MemoryError
                     break
         finally:
             qsbr_unregister(slot)

@@ -1,6 +1,6 @@
 """Retention: see retention.pxd."""
 from libc.stdint cimport uint32_t
-from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u64, spin_lock, spin_unlock
+from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
@@ -11,7 +11,7 @@ from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes, runs_end
 from robustmq._fastpath.stores.sealer cimport sealer_ask
 from robustmq._fastpath.stores.segment cimport Segment, segment_of
-from robustmq._fastpath.stores.table cimport table_each
+from robustmq._fastpath.stores.streams cimport log_next_streams
 
 
 cdef enum:
@@ -134,24 +134,13 @@ cdef Status log_retain(LogCore* core, int64_t now_ms, uint64_t* trimmed) noexcep
     cdef uint32_t count = CHUNK
     cdef bint seal = False
     cdef Status why = OK
-    cdef Partition* partition
     cdef int slot = qsbr_register()
     if slot < 0:
         return NO_MEMORY
     qsbr_offline(slot)
     trimmed[0] = 0
     while why == OK and count == CHUNK:
-        count = 0
-        pthread_mutex_lock(&core.streams_lock)
-        while count < CHUNK:
-            partition = <Partition*>table_each(&core.streams, &at)
-            if partition == NULL:
-                break
-            if load_acquire_u64(&partition.end) > load_acquire_u64(&partition.start) \
-                    or load_acquire_ptr(&partition.runs) != NULL:
-                streams[count] = partition.stream
-                count += 1
-        pthread_mutex_unlock(&core.streams_lock)
+        count = log_next_streams(core, &at, streams, CHUNK)
         why = retain_streams(core, streams, count, now_ms, slot, &seal, trimmed)
     qsbr_unregister(slot)
     if why == OK and seal:

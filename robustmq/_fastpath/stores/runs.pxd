@@ -48,6 +48,7 @@ cdef bint runs_add(Runs** runs, SealedFile* file, const SealedRow* row) noexcept
 cdef bint runs_drop_before(Runs** runs, uint64_t offset) noexcept nogil     # those that end at or before it; False: memory
 cdef void runs_free(Runs* runs) noexcept nogil                              # nobody reads any more
 cdef uint64_t runs_bytes(Runs* runs) noexcept nogil
+cdef uint32_t runs_from(Runs* runs, uint64_t offset) noexcept nogil         # the first with end_offset > offset; else count
 
 # The record that holds `offset`, or the first after it. NEED_MORE: the runs end before. CORRUPT: what should be there does
 # not prove itself; span.base_offset is the offset at which reading can go on. ELSEWHERE: it is in the blob store; it was

@@ -59,7 +59,7 @@ cdef bint runs_drop_before(Runs** runs, uint64_t offset) noexcept nogil:
     cdef Runs* old = runs[0]
     cdef Runs* fresh = NULL
     cdef uint32_t gone, i
-    gone = first_ending_after(old, offset)
+    gone = runs_from(old, offset)
     if gone == 0:
         return True
     if gone < old.count:
@@ -92,8 +92,7 @@ cdef uint64_t runs_bytes(Runs* runs) noexcept nogil:
     return bytes
 
 
-cdef uint32_t first_ending_after(Runs* runs, uint64_t offset) noexcept nogil:
-    """The first run with end_offset > offset; count when there is none."""
+cdef uint32_t runs_from(Runs* runs, uint64_t offset) noexcept nogil:
     cdef uint32_t low = 0
     cdef uint32_t high, middle
     if runs == NULL:
@@ -180,7 +179,7 @@ cdef Status seek_in(SealedRun* run, uint64_t offset, ReadSpan* span) noexcept no
 
 
 cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogil:
-    cdef uint32_t i = first_ending_after(runs, offset)
+    cdef uint32_t i = runs_from(runs, offset)
     cdef Status why
     while runs != NULL and i < runs.count:
         why = seek_in(&runs_all(runs)[i], offset, span)
@@ -191,7 +190,7 @@ cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogi
 
 
 cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
-    cdef uint32_t i = first_ending_after(runs, offset)
+    cdef uint32_t i = runs_from(runs, offset)
     cdef SealedRun* run
     cdef uint64_t at
     if runs == NULL or i == runs.count:
@@ -269,7 +268,7 @@ cdef Status time_in(SealedRun* run, int64_t timestamp_ms, uint64_t offset, ReadS
 
 
 cdef Status runs_seek_time(Runs* runs, int64_t timestamp_ms, uint64_t offset, ReadSpan* span) noexcept nogil:
-    cdef uint32_t i = first_ending_after(runs, offset)
+    cdef uint32_t i = runs_from(runs, offset)
     cdef Status why
     while runs != NULL and i < runs.count:
         if runs_all(runs)[i].row.max_timestamp >= timestamp_ms:

@@ -70,6 +70,10 @@ cdef struct SealedFile:
     uint32_t live                       # rows that a partition uses; atomic
     uint32_t rebuilt                    # 1: rows are on the heap
     uint32_t failed                     # 1: the disk cannot give some of it; release
+    uint32_t look                       # merge_plan.pyx's, as what follows: SealedStore.looks when it was looked at
+    uint32_t stays                      # 1: it is as the blob store has it
+    uint32_t moves                      # 1: its runs are to be written again
+    uint64_t kept                       # bytes of it that are needed
 
 
 cdef struct SealedCounters:             # each has one writer at a time
@@ -77,6 +81,8 @@ cdef struct SealedCounters:             # each has one writer at a time
     uint64_t file_bytes                 # in being; atomic
     uint64_t written                    # bytes, since start; sealer and cleaner, atomic
     uint64_t deleted                    # files, since start; sealer
+    uint64_t merges                     # files, since start; merge.pyx, as what follows
+    uint64_t merged_bytes               # of runs in them
     uint64_t corrupt                    # records that did not prove themselves when they were read; atomic
 
 
@@ -93,6 +99,7 @@ cdef struct SealedStore:
     uint64_t next_id                    # atomic
     uint32_t doomed_lock
     SealedFile* doomed                  # under doomed_lock
+    uint32_t looks                      # of merge_plan.pyx
     waker_t* bell                       # of whoever deletes
     SealedCounters counters
     Loader loader

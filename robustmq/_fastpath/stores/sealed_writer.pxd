@@ -45,6 +45,9 @@ cdef Status writer_put(Writer* writer, const Entry* entry, uint64_t position) no
 # The run stands for all offsets below `end_offset`.
 cdef void writer_end_run(Writer* writer, uint64_t end_offset) noexcept nogil
 
+# A row without records, of a run that is in the blob store.
+cdef Status writer_put_row(Writer* writer, const SealedRow* row) noexcept nogil
+
 # Durable under its final name. `*file` has one reference, the store's, and one use, the caller's: it publishes the rows to
 # their partitions, then sealed_drop.
 cdef Status writer_finish(Writer* writer, SealedFile** file) noexcept nogil

@@ -148,6 +148,14 @@ cdef void writer_end_run(Writer* writer, uint64_t end_offset) noexcept nogil:
     writer.rows[writer.row_count - 1].end_offset = end_offset
 
 
+cdef Status writer_put_row(Writer* writer, const SealedRow* row) noexcept nogil:
+    if not room(<void**>&writer.rows, writer.row_count, &writer.row_cap, sizeof(SealedRow)):
+        return NO_MEMORY
+    writer.rows[writer.row_count] = row[0]
+    writer.row_count += 1
+    return OK
+
+
 cdef Status write_end(Writer* writer) noexcept nogil:
     """Indexes, directory and footer."""
     cdef uint8_t foot[SEALED_FOOTER]

@@ -29,5 +29,8 @@ cdef struct Listed:
 # All streams one by one: start with *at = 0; False at the end. What it points to stays while streams_lock is held.
 cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil
 
+# Numbers of the next streams that hold something, at most `most`; fewer: there are no more. Start with *at = 0.
+cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, uint32_t most) noexcept nogil
+
 # Ends the stream; memory goes back after a grace period.
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil

@@ -1,6 +1,7 @@
 """Streams come and go: see streams.pxd."""
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u64
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK
@@ -72,6 +73,22 @@ cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept n
     found.name = body + STREAM_NAME_AT
     found.name_len = length
     return True
+
+
+cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, uint32_t most) noexcept nogil:
+    cdef Partition* partition
+    cdef uint32_t count = 0
+    pthread_mutex_lock(&core.streams_lock)
+    while count < most:
+        partition = <Partition*>table_each(&core.streams, at)
+        if partition == NULL:
+            break
+        if load_acquire_u64(&partition.end) > load_acquire_u64(&partition.start) \
+                or load_acquire_ptr(<void**>&partition.runs) != NULL:
+            streams[count] = partition.stream
+            count += 1
+    pthread_mutex_unlock(&core.streams_lock)
+    return count
 
 
 cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogil:

@@ -145,8 +145,10 @@ class Storage:
                              "Bound of the journal. Producers wait when sealing cannot keep up with it.")
     seal_bytes_per_s: int = key(256 * MIB, Size(MIB, 1024 * TIB),
                                 "How fast segments become sealed files while less than half of the journal is used.")
+    merge_bytes_per_s: int = key(64 * MIB, Size(MIB, 1024 * TIB),
+                                 "How fast small sealed files are written again as larger ones.")
     retention_check_interval_ms: int = key(300_000, Integer(1000, 86_400_000),
-                                           "How often what is too old or too much is looked for, and compacted.")
+                                           "How often what is too old or too much goes, and compaction and merging.")
     cleaner_max_keys: int = key(1_000_000, Integer(1000, 1_000_000_000),
                                 "Keys that compaction remembers in one pass, about 130 bytes each.")
 

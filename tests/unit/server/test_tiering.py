@@ -19,6 +19,7 @@ from robustmq.server.tiering.tier import Tier
 from robustmq.server.topics import TopicAdmin
 from tests.batches import batch, values
 from tests.logs import open_log
+from tests.unit.test_merge import merge
 
 MIB = 1 << 20
 NOW = time.time_ns() // 10**6
@@ -291,6 +292,28 @@ def test_an_object_that_is_not_what_was_uploaded(tmp_path: Path, damage: str) ->
         with pytest.raises(Elsewhere):
             world.read(stream, 0)
     play(World(tmp_path), scenario)
+
+
+def test_rows_of_what_is_elsewhere_share_a_file_after_a_while(tmp_path: Path) -> None:
+    async def goes(world: World) -> None:
+        stream = await world.topic({"remote.storage.enable": "true", "local.retention.ms": "0"})
+        for i in range(9):
+            world.fill(stream)
+            await world.tier.do_pass()
+            assert world.where(stream) == "E" * (i + 1)
+        assert len(world.log.sealed()) == 9
+        assert merge(world.log) > 0
+        assert len(world.log.sealed()) == 1 and world.where(stream) == "E" * 9
+        check(await world.fetch(stream, 4 * BATCHES), 4 * BATCHES)
+        assert world.where(stream) == "EEEEHEEEE"
+
+    async def comes_back(world: World) -> None:
+        found = world.admin.find("t")
+        assert found is not None
+        assert world.where(found.streams[0]) == "EEEEHEEEE"
+        for i in range(9):
+            check(await world.fetch(found.streams[0], i * BATCHES), i * BATCHES)
+    play(World(tmp_path), goes, comes_back)
 
 
 def test_a_row_that_is_damaged_comes_back(tmp_path: Path) -> None:
