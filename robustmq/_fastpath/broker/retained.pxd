@@ -32,11 +32,12 @@ cdef struct Replay:
     # the filter follows
 
 
-# The record number `record` of `batch` (written by an MQTT publisher, and appended already) is the topic's retained message
-# from now on; `clears`: there is none any more. *durable_at = when that is durable, 0: now.
+# The record number `record` of `batch` (written by an MQTT publisher, and appended already at `offset`) is the topic's
+# retained message from now on; `clears`: there is none any more. Of two that reactors set at the same moment the one with
+# the higher offset stays, here and in the state table. *durable_at = when that is durable, 0: now.
 # QUOTA: mqtt.max_retained topics have one already (the message is published all the same).
 cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch, uint64_t n, uint32_t record,
-                         bint clears, uint64_t* durable_at) noexcept nogil
+                         uint64_t offset, bint clears, uint64_t* durable_at) noexcept nogil
 
 # Before the topic is freed.
 cdef void retained_forget(Exchange* exchange, Topic* topic) noexcept nogil

@@ -62,24 +62,30 @@ cdef void list_remove(Retained* store, Topic* topic) noexcept nogil:
     store.list[topic.retained_at].retained_at = topic.retained_at
 
 
-cdef Status swap(Exchange* exchange, Topic* topic, Block* block) noexcept nogil:
-    """Under no lock; takes over `block` (NULL: clear), also when it fails."""
+cdef Status swap(Exchange* exchange, Topic* topic, Block* block, uint64_t mark, bint* stored) noexcept nogil:
+    """Under no lock; takes over `block` (NULL: clear), also when it fails. *stored: the topic has changed; it has not when
+    a later one came first."""
     cdef Retained* store = &exchange.retained
     cdef Block* old
     cdef Status status = OK
+    stored[0] = False
     spin_lock(&store.lock)
     old = topic.retained
-    if load_acquire_u32(&topic.flags) & TOPIC_DELETED:
+    if load_acquire_u32(&topic.flags) & TOPIC_DELETED or mark < topic.retained_mark:
         old = block
     elif block == NULL:
+        topic.retained_mark = mark
         if old != NULL:
             list_remove(store, topic)
+            stored[0] = True
         topic.retained = NULL
     else:
         if old == NULL:
             status = list_add(store, topic)
         if status == OK:
+            topic.retained_mark = mark
             topic.retained = block
+            stored[0] = True
         else:
             old = block
     spin_unlock(&store.lock)
@@ -88,29 +94,54 @@ cdef Status swap(Exchange* exchange, Topic* topic, Block* block) noexcept nogil:
     return status
 
 
+cdef Block* current(Exchange* exchange, Topic* topic, uint64_t* mark) noexcept nogil:
+    """The topic's retained message with a reference, NULL: none; *mark = what set it."""
+    cdef Block* block
+    spin_lock(&exchange.retained.lock)
+    block = topic.retained
+    mark[0] = topic.retained_mark
+    if block != NULL:
+        ref_retain(&block.ref)
+    spin_unlock(&exchange.retained.lock)
+    return block
+
+
+cdef Status keep(Exchange* exchange, Topic* topic, Appended* stored) noexcept nogil:
+    """Write what is retained now to the state table. Whoever finds another message there afterwards writes again: so the
+    last one to write has written what stays."""
+    cdef uint64_t mark = 0, after = 0
+    cdef Block* block = current(exchange, topic, &mark)
+    cdef Status status = OK
+    while status == OK and after != mark:
+        after = mark
+        status = log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len,
+                               block_data(block) if block != NULL else NULL,
+                               <int64_t>block.len if block != NULL else -1, stored)
+        if block != NULL:
+            ref_release(&block.ref)
+        block = current(exchange, topic, &mark)
+    if block != NULL:
+        ref_release(&block.ref)
+    return status
+
+
 cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch, uint64_t n, uint32_t record,
-                         bint clears, uint64_t* durable_at) noexcept nogil:
+                         uint64_t offset, bint clears, uint64_t* durable_at) noexcept nogil:
     cdef Block* block = NULL
     cdef Appended stored
     cdef Status status
+    cdef bint changed = False
     cdef uint32_t durability = topic.partitions[0].durability
     durable_at[0] = 0
     if not clears:
         block = cut_record(batch, n, record)
         if block == NULL:
             return NO_MEMORY
-        ref_retain(&block.ref)
-    elif topic.retained == NULL:
-        return OK
-    status = swap(exchange, topic, block)
-    if status == OK and durability != DURABLE_MEMORY:
+    status = swap(exchange, topic, block, offset + 1, &changed)
+    if status == OK and changed and durability != DURABLE_MEMORY:
         stored.durable_at = 0
-        status = log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len,
-                               block_data(block) if block != NULL else NULL,
-                               <int64_t>block.len if block != NULL else -1, &stored)
+        status = keep(exchange, topic, &stored)
         durable_at[0] = stored.durable_at if durability == DURABLE_DISK else 0
-    if block != NULL:
-        ref_release(&block.ref)
     return status
 
 
@@ -134,6 +165,7 @@ cdef Status recover_one(void* context, const uint8_t* key, uint32_t key_len, con
     cdef Exchange* exchange = <Exchange*>context
     cdef Topic* topic = topic_find(exchange.topics, key, key_len)
     cdef Block* block
+    cdef bint changed = False
     if topic == NULL or n <= BATCH_HEADER or n > 0x7FFFFFFF:
         return OK                       # its topic is gone
     block = block_new(<uint32_t>n)
@@ -141,7 +173,7 @@ cdef Status recover_one(void* context, const uint8_t* key, uint32_t key_len, con
         return NO_MEMORY
     memcpy(block_data(block), value, n)
     block.len = <uint32_t>n
-    return swap(exchange, topic, block)
+    return swap(exchange, topic, block, 0, &changed)
 
 
 cdef Status retained_recover(Exchange* exchange) noexcept nogil:

@@ -349,8 +349,8 @@ cdef void retain(Core* core, Collector* collector, Slab* slab, const Retain* not
     cdef uint64_t durable_at = 0
     if slab.topic.flags & TopicFlags.TOPIC_FOLDED:
         return
-    if retained_set(core.exchange, slab.topic, slab.builder.data, slab.n, note.record, note.clears,
-                    &durable_at) != Status.OK:
+    if retained_set(core.exchange, slab.topic, slab.builder.data, slab.n, note.record,
+                    slab.appended.base_offset + note.record, note.clears, &durable_at) != Status.OK:
         core.counters[collector.index].retained_refused += 1
     if durable_at > slab.appended.durable_at:
         slab.appended.durable_at = durable_at
