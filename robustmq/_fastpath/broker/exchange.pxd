@@ -1,6 +1,8 @@
 """Python's handle of the exchange: who subscribes to what."""
 from libc.stdint cimport uint64_t
+from robustmq._fastpath.broker.index cimport Sub
 from robustmq._fastpath.broker.inflate cimport Inflater
+from robustmq._fastpath.broker.routes cimport Consumer
 from robustmq._fastpath.broker.routes cimport Exchange as Core
 from robustmq._fastpath.broker.shared cimport Group
 
@@ -10,9 +12,11 @@ cdef class Exchange:
     cdef readonly object topics
     cdef Inflater inflater
     cdef dict groups                # (group, filter) -> address of a Group
-    cdef dict group_keys            # Group.key -> the same
 
     cdef uint64_t delivered(self)
     cdef bint run_mail(self)
     cdef void changed(self)
     cdef Group* group_at(self, tuple key)
+    cdef Group* join(self, str name, str inner, const Sub* sub, bint* existed) except NULL
+    cdef bint leave(self, tuple key, Consumer* consumer) except -1
+    cdef end_if_empty(self, tuple key, Group* group)

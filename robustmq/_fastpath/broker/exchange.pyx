@@ -12,7 +12,7 @@ from robustmq._fastpath.broker.index cimport Sub, index_free, index_init, index_
 from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
 from robustmq._fastpath.broker.rounds cimport feeds_init, feeds_wake
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget
-from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_free, group_join, group_leave, group_new
+from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_end, group_join, group_leave, group_new
 from robustmq._fastpath.broker.topic cimport Topic, Topics
 from robustmq._fastpath.broker.restart cimport restart_feeds
 from robustmq._fastpath.broker.seen cimport seen_free, seen_new
@@ -91,7 +91,6 @@ cdef class Exchange:
         feeds_init(&self.core)
         self.core.retained.most = max_retained
         self.groups = {}
-        self.group_keys = {}
         if not index_init(&self.core.index):
             raise MemoryError("subscription index")
         topics.table.owner = &self.core
@@ -100,12 +99,12 @@ cdef class Exchange:
             raise MemoryError("retained messages")
 
     def __dealloc__(self):
-        qsbr_collect()
         if self.core.topics != NULL:
             routes_close(&self.core)
             self.core.topics.forget = NULL
         for address in (self.groups or {}).values():
-            group_free(<Group*><uintptr_t>address)
+            group_end(<Group*><uintptr_t>address)
+        qsbr_collect()
         index_free(&self.core.index)
         free(self.core.retained.list)
 
@@ -131,10 +130,6 @@ cdef class Exchange:
         """The address of the struct Exchange (routes.pxd), for the protocols."""
         return <uintptr_t>&self.core
 
-    def group_of(self, uint64_t key):
-        """The address of the shared group with this key (group_key), 0: there is none."""
-        return self.group_keys.get(key, 0)
-
     cdef void changed(self):
         store_release_u64(&self.core.version, self.core.version + 1)
         qsbr_collect()
@@ -150,9 +145,7 @@ cdef class Exchange:
         The filter is valid [MQTT-4.7.1-1 to -3]. SubscribeError: too many levels, too many groups, no memory.
         """
         cdef Sub sub
-        cdef Route route
-        cdef bint existed = False
-        cdef Group* group
+        cdef bint existed = False, member = False
         cdef bytes raw
         cdef Status status
         name, inner = split_shared(filter)
@@ -164,54 +157,75 @@ cdef class Exchange:
         sub.no_local = no_local
         sub.retain_as_published = retain_as_published
         if name:
-            group = self.group_at((name, inner))
-            if group == NULL:
-                if len(self.groups) >= SHARED_GROUPS_MAX:
-                    raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
-                key = group_key(name, inner)
-                group = group_new(&self.core, (<Consumer*>consumer).reactor, key)
-                if group == NULL:
-                    raise MemoryError("shared group")
-                self.groups[(name, inner)] = self.group_keys[key] = <uintptr_t>group
-            group.consumer.floor = max(group.consumer.floor, (<Consumer*>consumer).floor)
-            memset(&route, 0, sizeof(route))
-            route.consumer = <Consumer*>consumer
-            route.reactor = route.consumer.reactor
-            route.qos = qos
-            route.retain_as_published = retain_as_published
-            route.ids[0] = identifier
-            route.id_count = 1 if identifier else 0
-            if not group_join(group, &route, &existed):
-                raise SubscribeError(QUOTA, f"the shared group {name!r} has no room for another member")
-            sub.consumer = group
+            sub.consumer = self.join(name, inner, &sub, &member)
             sub.group = 1
             sub.id = 0
             sub.no_local = 0
             sub.qos = 2
-        replaced = existed
         status = index_subscribe(&self.core.index, raw, <uint32_t>len(raw), &sub, &existed)
         if status != OK:
+            if name and not member:
+                self.leave((name, inner), <Consumer*>consumer)
             raise SubscribeError(status, f"cannot subscribe to {filter!r} (status {status})")
         self.changed()
-        return replaced if name else existed
+        return member if name else existed
+
+    cdef Group* join(self, str name, str inner, const Sub* sub, bint* existed) except NULL:
+        """The group with the subscriber in it; *existed: it was a member before."""
+        cdef Consumer* consumer = <Consumer*>sub.consumer
+        cdef Group* group = self.group_at((name, inner))
+        cdef Route route
+        if group == NULL:
+            if len(self.groups) >= SHARED_GROUPS_MAX:
+                raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
+            group = group_new(&self.core, consumer.reactor, group_key(name, inner))
+            if group == NULL:
+                raise MemoryError("shared group")
+            self.groups[(name, inner)] = <uintptr_t>group
+        group.consumer.floor = max(group.consumer.floor, consumer.floor)
+        memset(&route, 0, sizeof(route))
+        route.consumer = consumer
+        route.reactor = consumer.reactor
+        route.qos = sub.qos
+        route.retain_as_published = sub.retain_as_published
+        route.ids[0] = sub.id
+        route.id_count = 1 if sub.id else 0
+        if not group_join(group, &route, existed):
+            self.end_if_empty((name, inner), group)
+            raise SubscribeError(QUOTA, f"the shared group {name!r} has no room for another member")
+        return group
+
+    cdef bint leave(self, tuple key, Consumer* consumer) except -1:
+        """False: it was no member. The group ends with its last one."""
+        cdef uint32_t left = 0
+        cdef Group* group = self.group_at(key)
+        if group == NULL or not group_leave(group, consumer, &left):
+            return False
+        self.end_if_empty(key, group)
+        return True
+
+    cdef end_if_empty(self, tuple key, Group* group):
+        cdef bytes raw
+        if group.members != NULL and group.members.count:
+            return
+        raw = key[1].encode()
+        index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), group)
+        del self.groups[key]
+        self.changed()                  # from here on no feed begins with a route to it
+        group_end(group)
 
     def unsubscribe(self, uintptr_t consumer, str filter not None):
         """Remove; False when there was no such subscription."""
         cdef bytes raw
-        cdef uint32_t left = 0
-        cdef Group* group
         cdef bint gone
         name, inner = split_shared(filter)
-        raw = inner.encode()
         if not name:
+            raw = inner.encode()
             gone = index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), <void*>consumer)
             self.changed()
             return gone
-        group = self.group_at((name, inner))
-        if group == NULL or not group_leave(group, <Consumer*>consumer, &left):
+        if not self.leave((name, inner), <Consumer*>consumer):
             return False
-        if left == 0:
-            index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), group)
         self.changed()
         # The group's reactor may be sending the leaver its share: after this, what it sent is in the mailbox.
         with nogil:

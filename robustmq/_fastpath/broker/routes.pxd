@@ -34,6 +34,7 @@ cdef enum:
     REACTORS_MAX = 64
     RUN_FRAMES = 4                  # encoded forms of a run that are shared between consumers
     ROUTE_IDS_MAX = 8
+    GROUP_BUCKETS = 4096
 
 
 cdef struct Replay                  # broker/retained.pxd
@@ -64,7 +65,7 @@ cdef struct Run:
 # Whoever gets messages: an MQTT session, a shared group, later an AMQP consumer. Embedded at the head of the protocol's
 # own struct.
 cdef struct Consumer:
-    uint64_t number                 # never reused; `origin` of what it publishes
+    uint64_t number                 # never reused; `origin` of what it publishes. Of a shared group: its key
     uint32_t reactor                # its home: deliver() runs there
     # 1 while a message would have to wait: away, window full, link above the high-water mark. Written by the home
     # reactor (relaxed); a shared group prefers others, a replay of retained messages pauses.
@@ -76,7 +77,7 @@ cdef struct Consumer:
 
 cdef struct Route:
     Consumer* consumer
-    void* group                     # of a shared subscription, for shared_return; NULL else
+    uint64_t group                  # key of a shared group, for shared_return; 0: an ordinary subscription
     uint32_t reactor
     uint8_t qos                     # highest granted
     uint8_t no_local
@@ -155,6 +156,7 @@ cdef struct Exchange:
     void* inflater
     Retained retained
     Feed* behind[REACTORS_MAX]      # rounds.pxd; each belongs to its reactor
+    Consumer* groups[GROUP_BUCKETS] # shared groups by key, see shared.pxd; release by the control plane
     Seen* seen                      # while the log is delivered again after a start, NULL from then on; QSBR
     uint64_t restarting             # feeds that have not delivered again all that they should; atomic
     FeedCounters counters[REACTORS_MAX]

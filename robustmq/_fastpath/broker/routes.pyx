@@ -38,7 +38,7 @@ cdef void merge_into(Route* route, const Route* other) noexcept nogil:
 cdef uint32_t merge(Route* routes, uint32_t count) noexcept nogil:
     cdef uint32_t i, last = 0
     for i in range(1, count):
-        if routes[i].consumer == routes[last].consumer and routes[i].group == NULL:
+        if routes[i].consumer == routes[last].consumer and routes[i].group == 0:
             merge_into(&routes[last], &routes[i])
         else:
             last += 1
@@ -49,7 +49,7 @@ cdef uint32_t merge(Route* routes, uint32_t count) noexcept nogil:
 cdef void to_route(const Sub* sub, Consumer* consumer, Route* route) noexcept nogil:
     memset(route, 0, sizeof(Route))
     route.consumer = consumer
-    route.group = consumer if sub.group else NULL
+    route.group = consumer.number if sub.group else 0
     route.reactor = consumer.reactor
     route.qos = sub.qos
     route.no_local = sub.no_local

@@ -6,8 +6,11 @@ back through `shared_return` and goes to another.
 
     run of 6 records, members A (busy), B, C   ->   B: 0 2 4   C: 1 3 5
 
-Concurrency: the member list is replaced by the control plane (release) and retired; `turn` belongs to the home reactor. A
-group lives as long as its exchange, so that sessions may keep pointers to it; SHARED_GROUPS_MAX bounds them.
+A group ends with its last member. What outlives it (messages that a session has not acknowledged, mail, the journal) names
+it by its key, which finds the group, or a later one of that name and filter, or nothing.
+
+Concurrency: the member list and the table of groups are changed by the control plane (release) and what leaves them is
+retired; `turn` belongs to the home reactor.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from robustmq._fastpath.broker.routes cimport Consumer, Exchange, Route, Run
@@ -26,15 +29,21 @@ cdef struct Members:
 
 
 cdef struct Group:
-    Consumer consumer               # first: the Consumer is the Group
+    Consumer consumer               # first: the Consumer is the Group. Its number is the key, which is made of name and
+                                    # filter: the same after a restart (seen.pxd)
     Exchange* exchange
     Members* members                # release by the control plane
+    Group* next                     # of the same bucket; release by the control plane
     uint32_t turn                   # home reactor
-    uint64_t key                    # of its name and filter: the same after a restart (seen.pxd)
+    uint32_t reserved
 
 
+# Control plane; the key finds it from now on. NULL: memory is out.
 cdef Group* group_new(Exchange* exchange, uint32_t reactor, uint64_t key) noexcept nogil
-cdef void group_free(Group* group) noexcept nogil
+
+# Control plane, when no current route names the group any more (index_unsubscribe, then the next version): the key finds it
+# no more, and it is freed once no reactor looks at it.
+cdef void group_end(Group* group) noexcept nogil
 
 # Add, or replace the options of, a member. False: memory is out or the group is full. Control plane.
 cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil
@@ -43,5 +52,5 @@ cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept 
 cdef bint group_leave(Group* group, Consumer* member, uint32_t* left) noexcept nogil
 
 # A member gives back records that it was sent and did not acknowledge: `run` holds them (any batch). On any reactor; takes
-# its own reference. `group` is Route.group.
-cdef void shared_return(void* group, const Run* run) noexcept nogil
+# its own reference. `key` is Route.group.
+cdef void shared_return(Exchange* exchange, uint64_t key, const Run* run) noexcept nogil

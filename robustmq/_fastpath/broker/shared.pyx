@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_relaxed_u32, store_release_ptr, store_release_u32
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
 from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
-from robustmq._fastpath.broker.routes cimport RUN_FRAMES
+from robustmq._fastpath.broker.routes cimport GROUP_BUCKETS, RUN_FRAMES
 from robustmq._fastpath.broker.seen cimport Seen, seen_has
 from robustmq._fastpath.broker.topic cimport Topic, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
@@ -15,7 +15,8 @@ from robustmq._fastpath.qsbr cimport qsbr_retire
 
 cdef struct Share:                      # some records on their way to a member of another reactor, or back to the group
     Mail mail
-    Route route
+    Exchange* exchange
+    Route route                         # consumer NULL: back to the group
     Run run
     Topic topic                         # a stand-in with id, hash and MQTT name: the real one may be gone by then
     # the MQTT name follows
@@ -29,15 +30,37 @@ cdef Group* group_new(Exchange* exchange, uint32_t reactor, uint64_t key) noexce
     cdef Group* group = <Group*>calloc(1, sizeof(Group))
     if group != NULL:
         group.exchange = exchange
-        group.key = key
+        group.consumer.number = key
         group.consumer.reactor = reactor
         group.consumer.deliver = group_deliver
+        group.next = <Group*>exchange.groups[key % GROUP_BUCKETS]
+        store_release_ptr(&exchange.groups[key % GROUP_BUCKETS], group)
     return group
 
 
-cdef void group_free(Group* group) noexcept nogil:
-    free(group.members)
-    free(group)
+cdef Group* group_find(Exchange* exchange, uint64_t key) noexcept nogil:
+    """Inside a QSBR section, or the control plane; NULL: there is none now."""
+    cdef Group* group = <Group*>load_acquire_ptr(&exchange.groups[key % GROUP_BUCKETS])
+    while group != NULL and group.consumer.number != key:
+        group = <Group*>load_acquire_ptr(&group.next)
+    return group
+
+
+cdef void group_free(void* retired) noexcept nogil:
+    free((<Group*>retired).members)
+    free(retired)
+
+
+cdef void group_end(Group* group) noexcept nogil:
+    cdef Consumer** head = &group.exchange.groups[group.consumer.number % GROUP_BUCKETS]
+    cdef Group* before = <Group*>head[0]
+    if before == group:
+        store_release_ptr(head, group.next)
+    else:
+        while before.next != group:
+            before = before.next
+        store_release_ptr(&before.next, group.next)
+    qsbr_retire(group, group_free)
 
 
 cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil:
@@ -57,7 +80,7 @@ cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept 
     if count:
         memcpy(routes(members), routes(old), count * sizeof(Route))
     routes(members)[at] = member[0]
-    routes(members)[at].group = group
+    routes(members)[at].group = group.consumer.number
     members.count = count if existed[0] else count + 1
     store_release_ptr(&group.members, members)
     if old != NULL:
@@ -103,12 +126,25 @@ cdef uint32_t next_member(Group* group, Members* members) noexcept nogil:
 
 
 cdef void run_share(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
-    """On the member's reactor, or for what comes back on the group's."""
+    """On the member's reactor; for what comes back, on the group's."""
     cdef Share* share = <Share*>mail
-    share.route.consumer.deliver(share.route.consumer, &share.route, &share.run, now_ns)
+    if share.route.consumer != NULL:
+        share.route.consumer.deliver(share.route.consumer, &share.route, &share.run, now_ns)
+    else:
+        take_back(share, now_ns)
     release_frames(&share.run)
     ref_release(share.run.ref)
     free(share)
+
+
+cdef void take_back(Share* share, int64_t now_ns) noexcept nogil:
+    cdef Group* group = group_find(share.exchange, share.route.group)
+    if group == NULL:
+        return
+    if group.consumer.reactor == share.route.reactor:
+        group_deliver(&group.consumer, &share.route, &share.run, now_ns)
+    else:                               # it ended meanwhile, and lives elsewhere again
+        shared_return(share.exchange, share.route.group, &share.run)
 
 
 cdef void release_frames(Run* run) noexcept nogil:
@@ -119,13 +155,14 @@ cdef void release_frames(Run* run) noexcept nogil:
             run.frames[i] = NULL
 
 
-cdef void send_share(Group* group, const Route* route, const Run* run) noexcept nogil:
+cdef void send_share(Exchange* exchange, const Route* route, const Run* run) noexcept nogil:
     """By mail, with a reference of its own; without the shared frames, which belong to the run's owner."""
     cdef const Topic* topic = run.topic
     cdef Share* share = <Share*>malloc(sizeof(Share) + topic.mqtt_len)
     if share == NULL:
         return
     mail_init(&share.mail, run_share)
+    share.exchange = exchange
     share.route = route[0]
     share.run = run[0]
     memset(&share.topic, 0, sizeof(Topic))
@@ -137,14 +174,14 @@ cdef void send_share(Group* group, const Route* route, const Run* run) noexcept 
     memset(share.run.frames, 0, sizeof(share.run.frames))
     memset(share.run.frames_info, 0, sizeof(share.run.frames_info))
     ref_retain(run.ref)
-    mailbox_post(group.exchange.boxes[route.consumer.reactor], &share.mail)
+    mailbox_post(exchange.boxes[route.reactor], &share.mail)
 
 
 cdef void give(Group* group, const Route* route, Run* run, int64_t now_ns) noexcept nogil:
     if route.consumer.reactor == group.consumer.reactor:
         route.consumer.deliver(route.consumer, route, run, now_ns)
     else:
-        send_share(group, route, run)
+        send_share(group.exchange, route, run)
 
 
 cdef Block* copy_records(const Run* run, const uint32_t* owner, uint32_t member, uint32_t* count) noexcept nogil:
@@ -185,7 +222,7 @@ cdef void deal_again(Group* group, Members* members, const Run* run, uint32_t* o
     memset(owner, 0xFF, run.count * sizeof(uint32_t))
     cursor_init(&c, run.batch + BATCH_HEADER, run.n - BATCH_HEADER)
     while i < run.count and record_next(&c, &record):
-        if not seen_has(<const Seen*>load_acquire_ptr(&group.exchange.seen), group.key, run.partition.stream,
+        if not seen_has(<const Seen*>load_acquire_ptr(&group.exchange.seen), group.consumer.number, run.partition.stream,
                         run.base_offset + <uint64_t>record.offset_delta):
             owner[i] = next_member(group, members)
         i += 1
@@ -232,9 +269,12 @@ cdef void group_deliver(Consumer* self, const Route* route, Run* run, int64_t no
         deal(group, members, run, now_ns)
 
 
-cdef void shared_return(void* group, const Run* run) noexcept nogil:
+cdef void shared_return(Exchange* exchange, uint64_t key, const Run* run) noexcept nogil:
+    cdef Group* group = group_find(exchange, key)
     cdef Route back
+    if group == NULL:
+        return
     memset(&back, 0, sizeof(back))
-    back.consumer = &(<Group*>group).consumer
-    back.reactor = back.consumer.reactor
-    send_share(<Group*>group, &back, run)
+    back.group = key
+    back.reactor = group.consumer.reactor
+    send_share(exchange, &back, run)

@@ -2,7 +2,6 @@
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX
-from robustmq._fastpath.broker.shared cimport Group
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.protocols.mqtt.rings cimport SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.session cimport Grant, Ledger
@@ -58,7 +57,7 @@ cdef bint put_message(Ledger* ledger, const Session* session, EventKind kind, co
     message.id_count = 0
     if grant != NULL:
         message.id_count = grant.count
-        message.group = (<const Group*>grant.group).key if grant.group != NULL else 0
+        message.group = grant.group
     if not room(ledger, <uint32_t>(sizeof(Event) + sizeof(EventMessage) + 4 * message.id_count)):
         return False
     put_event(ledger, kind, slot.bits & <uint8_t>~SlotBits.SLOT_KEPT, slot.packet_id)

@@ -95,7 +95,7 @@ cdef void enqueue(Session* session, const Route* route, const Run* run, const Re
     slot.grant = session_grant(session, route)
     session.queued_qos0 += 0 if bits & SlotBits.SLOT_QOS else 1
     session.counters.queued += 1
-    if session.durable and bits & SlotBits.SLOT_QOS and (route.group != NULL or run.flags & RunFlags.RUN_RETAINED):
+    if session.durable and bits & SlotBits.SLOT_QOS and (route.group or run.flags & RunFlags.RUN_RETAINED):
         ledger_slot(session, EventKind.EVENT_QUEUED, slot)              # a restart does not deliver it again
 
 
@@ -184,7 +184,7 @@ cdef void deliver(Consumer* self, const Route* route, Run* run, int64_t now_ns) 
         if session.durable:
             ledger_considered(session, run.count)
         return
-    again = load_acquire_ptr(&session.core.exchange.seen) != NULL and route.group == NULL
+    again = load_acquire_ptr(&session.core.exchange.seen) != NULL and route.group == 0
     direct = in_log(run)
     wall = wall_ms() if online else 0
     source.topic = run.topic

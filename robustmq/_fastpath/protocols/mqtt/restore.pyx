@@ -40,8 +40,7 @@ cdef void fill(Session* session, Slot* slot, const EventMessage* message, const 
     memset(&route, 0, sizeof(Route))
     memcpy(route.ids, ids, 4 * message.id_count)
     route.id_count = <uint8_t>message.id_count
-    if message.group:
-        route.group = <void*><uintptr_t>exchange.group_of(message.group)
+    route.group = message.group
     slot.position = NOWHERE
     slot.stream = message.stream
     slot.record = message.record

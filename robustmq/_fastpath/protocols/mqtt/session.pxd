@@ -132,7 +132,7 @@ cdef struct Grant:              # how a message matched, for messages that wait
     uint32_t uses               # slots that name it
     uint32_t count
     uint32_t ids[ROUTE_IDS_MAX] # subscription identifiers to send with it
-    void* group                 # of a shared subscription, to give it back to; NULL else
+    uint64_t group              # key of the shared group to give it back to; 0: none
 
 
 cdef struct Kept:               # bytes that slots need and no journal holds as they are: a batch that was compressed

@@ -165,7 +165,7 @@ cdef uint8_t session_grant(Session* session, const Route* route) noexcept nogil:
     cdef Grant* grant
     cdef uint32_t i
     cdef uint32_t vacant = 0
-    if route.id_count == 0 and route.group == NULL:
+    if route.id_count == 0 and route.group == 0:
         return 0
     for i in range(1, session.grant_count):
         grant = &session.grants[i]

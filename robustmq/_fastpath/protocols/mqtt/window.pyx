@@ -281,7 +281,7 @@ cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     cdef RecordView record
     cdef Block* block
     cdef Run run
-    if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == NULL:
+    if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == 0:
         return
     if open_slot(session, slot, &source) != Status.OK or slot.offset >= source.n:
         return
@@ -300,7 +300,7 @@ cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     run.position = slot.position if not slot.bits & SlotBits.SLOT_KEPT else 0
     run.base_offset = slot.record - <uint64_t>record.offset_delta
     run.base_timestamp_ms = batch_base_timestamp(source.batch)
-    shared_return(session.grants[slot.grant].group, &run)
+    shared_return(session.core.exchange, session.grants[slot.grant].group, &run)
     ref_release(&block.ref)
 
 
