@@ -94,12 +94,11 @@ cdef Status swap(Exchange* exchange, Topic* topic, Block* block, uint64_t mark, 
     return status
 
 
-cdef Block* current(Exchange* exchange, Topic* topic, uint64_t* mark) noexcept nogil:
-    """The topic's retained message with a reference, NULL: none; *mark = what set it."""
+cdef Block* current(Exchange* exchange, Topic* topic) noexcept nogil:
+    """The topic's retained message with a reference, NULL: none."""
     cdef Block* block
     spin_lock(&exchange.retained.lock)
     block = topic.retained
-    mark[0] = topic.retained_mark
     if block != NULL:
         ref_retain(&block.ref)
     spin_unlock(&exchange.retained.lock)
@@ -107,21 +106,18 @@ cdef Block* current(Exchange* exchange, Topic* topic, uint64_t* mark) noexcept n
 
 
 cdef Status keep(Exchange* exchange, Topic* topic, Appended* stored) noexcept nogil:
-    """Write what is retained now to the state table. Whoever finds another message there afterwards writes again: so the
-    last one to write has written what stays."""
-    cdef uint64_t mark = 0, after = 0
-    cdef Block* block = current(exchange, topic, &mark)
+    """Write what is retained now to the state table, which so goes through the messages in their order."""
+    cdef Block* block
     cdef Status status = OK
-    while status == OK and after != mark:
-        after = mark
+    spin_lock(&topic.retained_lock)
+    if not load_acquire_u32(&topic.flags) & TOPIC_DELETED:      # else the name may be another topic's
+        block = current(exchange, topic)
         status = log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len,
                                block_data(block) if block != NULL else NULL,
                                <int64_t>block.len if block != NULL else -1, stored)
         if block != NULL:
             ref_release(&block.ref)
-        block = current(exchange, topic, &mark)
-    if block != NULL:
-        ref_release(&block.ref)
+    spin_unlock(&topic.retained_lock)
     return status
 
 
@@ -149,15 +145,20 @@ cdef void retained_forget(Exchange* exchange, Topic* topic) noexcept nogil:
     cdef Retained* store = &exchange.retained
     cdef Appended stored
     cdef Block* old
+    cdef bint kept
     spin_lock(&store.lock)
     old = topic.retained
+    kept = old != NULL or topic.retained_mark
     if old != NULL:
         list_remove(store, topic)
         topic.retained = NULL
     spin_unlock(&store.lock)
     if old != NULL:
         ref_release(&old.ref)
+    if kept:
+        spin_lock(&topic.retained_lock)         # TOPIC_DELETED is set: who keeps a message now is the last one
         log_state_put(exchange.topics.log, STATE_RETAINED, topic_name(topic), topic.name_len, NULL, -1, &stored)
+        spin_unlock(&topic.retained_lock)
 
 
 cdef Status recover_one(void* context, const uint8_t* key, uint32_t key_len, const uint8_t* value,

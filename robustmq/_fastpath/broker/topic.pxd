@@ -42,7 +42,8 @@ cdef struct Topic:
     Feed** feeds                    # [partition][reactor], NULL until somebody subscribes; under `lock`, release
     Block* retained                 # MQTT's retained message, see broker/retained.pxd; under the retained lock
     uint32_t retained_at            # its place in the retained list
-    uint64_t retained_mark          # 1 + the offset that set or cleared it last, 0: none since the start; under that lock
+    uint32_t retained_lock          # held while it is written to the state table; before the retained lock
+    uint64_t retained_mark          # 1 + the offset that set or cleared it last, 0: none since the start; retained lock
     uint32_t lock                   # for routes and feeds
     uint32_t max_message_bytes
     uint16_t name_len
