@@ -31,7 +31,7 @@ from robustmq.cli.main import main as ctl
 from robustmq.cli.storage.found import Batch
 from robustmq.cli.storage.journal import walk
 from tests.batches import split
-from tests.keyed import NOW, keyed
+from tests.keyed import NOW, ZSTD, keyed
 from tests.logs import open_log
 
 CHUNK = 200                 # places that one process sees, unless it dies
@@ -65,7 +65,7 @@ def make(path: Path) -> tuple[Batches, Batches]:
             for stream in (1, 2, 3, 4):
                 records = [(b"k%d" % (i % 7), b"%d." % i * (40 if stream == 1 else 1 + i)) for _ in range(1 + i % 3)]
                 log.partition(stream).append(keyed(
-                    records, zstd=stream == 3 and i % 2 == 0, timestamp=NOW + turn * 40 + i,
+                    records, codec=ZSTD if stream == 3 and i % 2 == 0 else 0, timestamp=NOW + turn * 40 + i,
                     producer=9 if stream == 2 and turn == 0 else -1, sequence=-1 if turn or stream != 2 else sum(
                         1 + j % 3 for j in range(i))))
         log.seal()

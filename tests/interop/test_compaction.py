@@ -1,12 +1,17 @@
 """A compacted topic, seen by a consumer that starts at its beginning."""
+import json
 import queue
 import time
 
 import paho.mqtt.client as mqtt
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from robustmq.cli.main import main
 from tests.conftest import Broker, StartBroker
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 def from_the_beginning(broker: Broker, topic: str, end: int) -> list[tuple[int, bytes | None, bytes | None]]:
@@ -29,12 +34,16 @@ def compacted(broker: Broker, topic: str) -> None:
     admin.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result(10)
 
 
-def fill(broker: Broker, topic: str, codec: str) -> list[tuple[int, bytes | None, bytes | None]]:
-    """A thousand records with seven keys; when compaction has left the latest of each, these."""
+def fill(broker: Broker, topic: str, codec: str) -> None:
+    """A thousand records with seven keys."""
     producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": codec, "linger.ms": 5})
     for i in range(1000):
         producer.produce(topic, b"%d" % i, b"key %d" % (i % 7))
     assert producer.flush(10) == 0
+
+
+def settled(broker: Broker, topic: str) -> list[tuple[int, bytes | None, bytes | None]]:
+    """When compaction has left the latest of each key, these."""
     latest = [(offset, b"key %d" % (offset % 7), b"%d" % offset) for offset in range(993, 1000)]
     deadline = time.monotonic() + 30
     while (found := from_the_beginning(broker, topic, 1000)) != latest:
@@ -44,16 +53,27 @@ def fill(broker: Broker, topic: str, codec: str) -> list[tuple[int, bytes | None
     return found
 
 
-def test_a_compacted_topic(start_broker: StartBroker) -> None:
+def test_compacted_topics_keep_their_codecs(start_broker: StartBroker, capsys: pytest.CaptureFixture[str]) -> None:
     broker = start_broker(storage__retention_check_interval_ms="1000")
-    compacted(broker, "c")
-    latest = fill(broker, "c", "lz4")
+    for codec in CODECS:
+        compacted(broker, codec)
+        fill(broker, codec, codec)
+    latest = {codec: settled(broker, codec) for codec in CODECS}
     assert broker.stop() == 0
+    assert main(["storage", "check", str(broker.data_dir)]) == 0
+    for codec in CODECS:
+        capsys.readouterr()
+        assert main(["storage", "dump", "--json", "--topic", codec, str(broker.data_dir)]) == 0
+        batches = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {one["codec"] for one in batches if one["records"]} == {codec}
     broker = start_broker(data_dir=broker.data_dir)
-    assert from_the_beginning(broker, "c", 1000) == latest
+    for codec in CODECS:
+        assert from_the_beginning(broker, codec, 1000) == latest[codec]
 
 
-def test_what_waits_for_a_session_is_found_where_compaction_put_it(start_broker: StartBroker) -> None:
+@pytest.mark.parametrize(("codec", "restart"), [("none", False), ("gzip", True)])
+def test_what_waits_for_a_session_is_found_where_compaction_put_it(start_broker: StartBroker, codec: str,
+                                                                   restart: bool) -> None:
     broker = start_broker(storage__retention_check_interval_ms="1000", mqtt__max_queued="2000")
     compacted(broker, "c")
     events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -68,7 +88,11 @@ def test_what_waits_for_a_session_is_found_where_compaction_put_it(start_broker:
     assert events.get(timeout=10) == b"subscribed"
     client.disconnect()
     client.loop_stop()
-    latest = fill(broker, "c", "none")
+    fill(broker, "c", codec)
+    latest = settled(broker, "c")
+    if restart:
+        assert broker.stop() == 0
+        broker = start_broker(data_dir=broker.data_dir, mqtt__max_queued="2000")
     client.connect(*broker.mqtt, keepalive=60)
     client.loop_start()
     assert events.get(timeout=10) == b"connected"

@@ -1,18 +1,23 @@
 """Compaction against a dict: the latest value of each key stays at its offset, whatever else goes."""
 from __future__ import annotations
 
+import random
 import struct
+import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.crc import crc32c_bytes
 from robustmq._fastpath.stores.log import Log
 
+from robustmq.cli.storage.found import Batch
+from robustmq.cli.storage.sealed import walk
 from tests.batches import split
-from tests.keyed import NOW, Record, everything, keyed
+from tests.keyed import GZIP, LZ4, NOW, SNAPPY, ZSTD, Record, everything, keyed
 from tests.logs import ID, open_log
 
 
@@ -28,7 +33,7 @@ def test_superseded_records_go_and_offsets_stay(tmp_path: Path) -> None:
     log = compacted(tmp_path)
     part = log.partition(1)
     part.append(keyed([(b"a", b"1"), (b"b", b"1"), (b"a", b"2")]))
-    part.append(keyed([(b"b", b"2"), (b"c", b"1")], zstd=True))
+    part.append(keyed([(b"b", b"2"), (b"c", b"1")], codec=ZSTD))
     part.append(keyed([(b"c", b"2")]))
     log.seal()
     expected = {2: (b"a", b"2"), 3: (b"b", b"2"), 5: (b"c", b"2")}
@@ -60,6 +65,13 @@ def test_tombstones_go_in_their_time(tmp_path: Path) -> None:
     log.close()
 
 
+def headers(log: Log) -> list[tuple[int, int, int]]:
+    """(base offset, records, producer) of each batch."""
+    part = log.partition(1)
+    return [(base, *struct.unpack(">i", batch[57:61]), *struct.unpack(">q", batch[43:51]))
+            for base, _, batch in split(part.read(part.start, 1 << 20))]
+
+
 def test_the_last_batch_of_a_producer_stays(tmp_path: Path) -> None:
     log = compacted(tmp_path)
     part = log.partition(1)
@@ -68,8 +80,42 @@ def test_the_last_batch_of_a_producer_stays(tmp_path: Path) -> None:
     part.append(keyed([(b"a", b"3")]))
     log.seal()
     assert clean(log, 1, NOW)
-    bases = [(base, struct.unpack(">i", batch[57:61])[0]) for base, _, batch in split(part.read(0, 1 << 20))]
-    assert bases == [(1, 0), (2, 1)] and everything(log) == {2: (b"a", b"3")}
+    assert headers(log) == [(1, 0, 7), (2, 1, -1)] and everything(log) == {2: (b"a", b"3")}
+    log.close()
+
+
+def test_an_emptied_batch_stays_until_its_producer_appends_again(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    for step in range(3):
+        log.partition(1).append(keyed([(b"a", b"1")], producer=7, sequence=step, codec=LZ4))
+        log.partition(1).append(keyed([(b"a", b"2")]))
+        log.seal()
+        assert clean(log, 1, NOW)
+        assert headers(log) == [(2 * step, 0, 7), (2 * step + 1, 1, -1)]
+        log.close()
+        log = compacted(tmp_path)
+    log.partition(1).append(keyed([(b"b", b"1")], producer=7, sequence=3))     # it is in the journal yet
+    log.partition(1).append(keyed([(b"b", b"2")]))
+    log.seal()
+    log.partition(1).append(keyed([(b"c", b"1")], producer=7, sequence=4))
+    assert clean(log, 1, NOW)
+    assert headers(log) == [(5, 1, -1), (7, 1, -1), (8, 1, 7)]
+    log.close()
+
+
+def test_an_emptied_batch_goes_when_its_producer_is_forgotten(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1")], producer=7, sequence=0))
+    part.append(keyed([(b"a", b"2")]))
+    log.seal()
+    assert clean(log, 1, NOW) and headers(log) == [(0, 0, 7), (1, 1, -1)]
+    for other in range(1024):                   # as many as a partition remembers
+        part.append(keyed([(b"b", b"1")], producer=1000 + other, sequence=0))
+    log.seal()
+    assert clean(log, 1, NOW)
+    assert [(base, producer) for base, _, producer in headers(log)] == [
+        (1, -1), *((2 + other, 1000 + other) for other in range(1024))]
     log.close()
 
 
@@ -92,6 +138,22 @@ def test_the_lag_and_the_ratio(tmp_path: Path) -> None:
     log.close()
 
 
+def test_the_longest_lag_is_that_of_the_oldest_record(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    part = log.partition(1)
+    part.append(keyed([(b"z", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 5000)
+    part.append(keyed([(b"a", b"1")], timestamp=NOW + 10_000))
+    part.append(keyed([(b"a", b"2")], timestamp=NOW + 14_000))
+    log.seal()
+    assert not clean(log, 1, NOW + 14_999)
+    assert clean(log, 1, NOW + 15_000)
+    assert everything(log) == {0: (b"z", b"1"), 2: (b"a", b"2")}
+    log.close()
+
+
 def test_a_map_that_is_too_small_takes_several_passes(tmp_path: Path) -> None:
     log = compacted(tmp_path)
     log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=0.0)
@@ -103,6 +165,67 @@ def test_a_map_that_is_too_small_takes_several_passes(tmp_path: Path) -> None:
     while clean(log, 1, NOW, 5):
         passes += 1
     assert passes == 4 and everything(log) == {30 + k: (b"%d" % k, b"3") for k in range(10)}
+    log.close()
+
+
+def test_a_run_with_more_keys_than_the_map_may_hold(tmp_path: Path) -> None:
+    """One run, one batch of it alone, even: every record that is superseded goes, and tombstones meanwhile stay."""
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"%d" % k, b"old") for k in range(100)], codec=GZIP))
+    log.seal()
+    assert clean(log, 1, NOW, 7)
+    part.append(keyed([(b"%d" % k, b"new" if k % 2 else None) for k in range(100)], codec=ZSTD))
+    log.seal()
+    assert clean(log, 1, NOW + 2000, 7)
+    assert everything(log) == {100 + k: (b"%d" % k, b"new" if k % 2 else None) for k in range(100)}
+    assert not clean(log, 1, NOW + 2000, 7)
+    assert len(log.sealed()) == 1
+    log.close()
+
+
+def test_the_map_holds_no_more_than_it_may(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    for turn in range(10):
+        log.partition(1).append(keyed([(b"%d" % (1000 * turn + k), b"") for k in range(1000)]))
+    log.seal()
+    tracemalloc.start()
+    assert clean(log, 1, NOW, 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000 and len(everything(log)) == 10_000    # 10,000 keys would take more than 1 MB
+    log.close()
+
+
+@pytest.mark.parametrize("codec", [0, GZIP, SNAPPY, LZ4, ZSTD])
+def test_a_batch_keeps_its_codec_and_its_times(tmp_path: Path, codec: int) -> None:
+    """Also a large one that does not compress, and the times of the records that stay."""
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    noise = random.Random(1).randbytes(150_000)
+    part.append(keyed([(b"a", b"1"), (b"b", b"2" * 70_000), (b"c", noise), (b"d", b"4")], codec=codec, apart_ms=1000))
+    part.append(keyed([(b"a", b"2"), (b"d", b"5")], timestamp=NOW + 500))
+    log.seal()
+    assert clean(log, 1, NOW + 9000)
+    assert everything(log) == {1: (b"b", b"2" * 70_000), 2: (b"c", noise), 4: (b"a", b"2"), 5: (b"d", b"5")}
+    batch = next(split(part.read(0, 1)))[2]
+    assert batch[22] & 7 == codec and len(batch) < (240_000 if codec == 0 else 170_000)
+    assert struct.unpack(">qq", batch[27:43]) == (NOW, NOW + 2000)
+    found = part.seek_time(NOW + 1)
+    assert found is not None and found == batch
+    assert part.seek_time(NOW + 2001) is None
+    log.close()
+
+
+def test_an_emptied_batch_is_not_found_by_time(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    part.append(keyed([(b"a", b"1")], producer=7, sequence=0, timestamp=NOW + 1000))
+    part.append(keyed([(b"a", b"2")]))
+    log.seal()
+    assert clean(log, 1, NOW + 2000)
+    found = part.seek_time(NOW)
+    assert found is not None and found[:8] == struct.pack(">q", 1)
     log.close()
 
 
@@ -120,24 +243,29 @@ def test_a_batch_that_cannot_be_looked_into_stays(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_batch_is_rewritten_a_bounded_number_of_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", [0, SNAPPY])
+def test_a_batch_is_rewritten_as_often_as_it_loses_records(tmp_path: Path, codec: int) -> None:
     log = compacted(tmp_path)
     part = log.partition(1)
-    part.append(keyed([(b"%d" % k, b"old") for k in range(12)]))
+    part.append(keyed([(b"%d" % k, b"old") for k in range(20)], codec=codec))
+    part.append(keyed([(b"last", b"old")]))
     log.seal()
-    for k in range(12):
+    for k in range(20):
         part.append(keyed([(b"%d" % k, b"new")]))
         log.seal()
         assert clean(log, 1, NOW)
         left = [key for key, value in everything(log).values() if value == b"old"]
-        assert left == [b"%d" % each for each in range(min(k + 1, 7), 12)]
+        assert left == [b"%d" % each for each in range(k + 1, 20)] + [b"last"]
     log.close()
+    file, = (tmp_path / "sealed").glob("*.sealed")
+    positions = [found.position for found in walk(file) if isinstance(found, Batch)]
+    assert positions == sorted(set(positions)) and len(positions) == 21
 
 
 STEPS = st.lists(st.one_of(
     st.tuples(st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", None]), st.sampled_from([b"1", b"2", None])),
-                       min_size=1, max_size=4), st.booleans()),
-    st.sampled_from(["seal", "clean", "reopen"])), max_size=25)
+                       min_size=1, max_size=4), st.integers(0, 4)),
+    st.sampled_from(["seal", "clean", "clean with little memory", "reopen"])), max_size=25)
 
 
 @settings(max_examples=40, deadline=None)
@@ -151,11 +279,13 @@ def test_a_reader_sees_the_latest_of_each_key(steps: list[object]) -> None:
                 log.seal()
             elif step == "clean":
                 clean(log, 1, NOW)
+            elif step == "clean with little memory":
+                clean(log, 1, NOW, 1)
             elif step == "reopen":
                 log.close()
                 log = compacted(Path(directory) / "d")
             elif isinstance(step, tuple):
-                log.partition(1).append(keyed(step[0], zstd=step[1]))
+                log.partition(1).append(keyed(step[0], codec=step[1]))
                 written += step[0]
             seen = everything(log)
             latest = {key: offset for offset, (key, _) in enumerate(written)}

@@ -3,33 +3,33 @@
     keys     16-byte hash of a key -> its latest offset, over the dirty runs (never compacted), at most `max_keys` of them
     clean    every run before the end of what was mapped is written again without the records that a later one supersedes
 
-Offsets stay. A tombstone goes when its run was first cleaned delete.retention.ms ago; the last batch of a producer stays, empty
-if need be; records without a key stay. A batch that loses records is written without compression. The new runs stand for the
-same offsets as the old and take their place when the file is published: a crash before that leaves the old.
+What does not fit waits: the run in which the map is full, and those behind it, are dirty still. The first dirty run always
+fits: when it has more keys, those with the lowest hashes are cleaned first, then the next, each time of all runs, and it is
+marked as cleaned with the last of them.
 
-A batch that was rewritten has another position (the low three bits, which the journal leaves at zero): what a session had queued by
-position and byte is then not found, rather than found wrong.
+Offsets stay. A tombstone goes when its run was first cleaned delete.retention.ms ago; the last batch of a producer that the
+partition knows stays, empty if need be; records without a key stay. The new runs stand for the same offsets as the old and take
+their place when the file is published: a crash before that leaves the old.
 
-Runs on a thread of the control plane; the GIL is held while records are looked at. One thread cleans a log.
+Runs on a thread of the control plane; the GIL is held while the records of a batch are looked at. One thread cleans a log.
 """
-import struct
-
 import xxhash
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport (
-    BATCH_HEADER, RecordView, batch_codec, batch_producer_id, batch_record_count, batch_size, record_next,
+    ATTRIBUTE_LOG_APPEND_TIME, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.block cimport ref_release, ref_retain
-from robustmq._fastpath.cursor cimport Cursor, cursor_init
-from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
+from robustmq._fastpath.broker.sieve cimport Sieve, sieve_open
+from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport OK, Status
-from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy, core_publish
-from robustmq._fastpath.stores.journal cimport Entry, entry_body, entry_finish
+from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
+from robustmq._fastpath.stores.journal cimport Entry, entry_body
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy
+from robustmq._fastpath.stores.producers cimport PRODUCERS_MAX, ProducerLast, producers_last
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
     SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
@@ -38,13 +38,7 @@ from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
 )
 
-from robustmq._fastpath.broker.codecs import inflate_batch
-from robustmq._fastpath.crc import crc32c_bytes
 from robustmq._fastpath.stores.files import LogError
-
-
-cdef enum:
-    REWRITTEN_MOST = 7                  # a batch is rewritten so often, then it stays as it is
 
 
 cdef class Cleaning:
@@ -57,14 +51,17 @@ cdef class Cleaning:
     cdef uint32_t count                 # runs held
     cdef uint32_t end                   # runs before it are mapped, and cleaned
     cdef dict keys                      # hash -> latest offset
+    cdef uint64_t low, high             # only of keys with hashes from low to high, both included
     cdef dict producers                 # id -> base offset of its last batch
     cdef int slot
 
-    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms):
+    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, uint64_t low=0):
         self.log = log
         self.stream = stream
         self.now_ms = now_ms
         self.keys = {}
+        self.low = low
+        self.high = UINT64_MAX
         self.producers = {}
         self.slot = qsbr_register()
         if self.slot < 0:
@@ -85,6 +82,19 @@ cdef class Cleaning:
             self.runs[i] = runs_all(runs)[i]
             ref_retain(&self.runs[i].file.ref)
         self.count = runs.count
+        self.note_producers(partition)
+
+    cdef note_producers(self, Partition* partition):
+        cdef ProducerLast* all = <ProducerLast*>malloc(PRODUCERS_MAX * sizeof(ProducerLast))
+        cdef uint32_t i, count
+        if all == NULL:
+            raise MemoryError
+        spin_lock(&partition.lock)
+        count = producers_last(partition.producers, all)
+        spin_unlock(&partition.lock)
+        for i in range(count):
+            self.producers[all[i].id] = all[i].base_offset
+        free(all)
 
     def __dealloc__(self):
         cdef uint32_t i
@@ -93,6 +103,8 @@ cdef class Cleaning:
         free(self.runs)
         if self.slot >= 0:
             qsbr_unregister(self.slot)
+
+    # --- whether, and how far -------------------------------------------------------------------------------------------
 
     cdef bint is_due(self):
         """Enough is dirty, or something has been for too long; only runs that min.compaction.lag.ms lets go count."""
@@ -107,50 +119,107 @@ cdef class Cleaning:
             total += self.runs[i].row.bytes
             if self.runs[i].row.cleaned_at == 0:
                 dirty += self.runs[i].row.bytes
-                late = late or self.now_ms - self.runs[i].row.max_timestamp >= self.policy.max_compaction_lag_ms
+                late = late or self.is_late(i)
             self.end = i + 1
         return dirty > 0 and (late or dirty >= self.policy.min_cleanable_dirty_ratio * total)
 
+    cdef bint is_late(self, uint32_t i):
+        """By the first batch of a dirty run, as Kafka goes by the first of a segment; a time before 1970 is none."""
+        cdef const Entry* entry
+        cdef int64_t first
+        if self.policy.max_compaction_lag_ms == INT64_MAX or self.runs[i].row.bytes == 0:
+            return False
+        with nogil:
+            entry = sealed_record(self.runs[i].file, self.runs[i].row.at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
+        if entry == NULL:
+            first = self.runs[i].row.max_timestamp
+        elif batch_attributes(entry_body(entry)) & ATTRIBUTE_LOG_APPEND_TIME:
+            first = batch_max_timestamp(entry_body(entry))
+        else:
+            first = batch_base_timestamp(entry_body(entry))
+        return first > 0 and self.now_ms - first >= self.policy.max_compaction_lag_ms
+
+    cdef Cleaning rest(self):
+        """The pass over the keys that had no room in this one; it ends where this one did."""
+        cdef Cleaning after = Cleaning(self.log, self.stream, self.now_ms, self.high + 1)
+        while after.end < after.count and after.runs[after.end].row.end_offset <= self.runs[self.end - 1].row.end_offset:
+            after.end += 1
+        return after
+
+    # --- keys -----------------------------------------------------------------------------------------------------------
+
     cdef map_keys(self, uint64_t max_keys):
         """Fill `keys` from the dirty runs; `end` moves back to what fits."""
+        cdef bint first = True
         cdef uint32_t i
-        cdef uint64_t at
-        cdef const Entry* entry
         for i in range(self.end):
-            if len(self.keys) >= max_keys and self.runs[i].row.cleaned_at == 0:
+            if self.runs[i].row.cleaned_at:
+                continue
+            if not self.map_run(i, max_keys, first):
                 self.end = i
                 return
-            at = self.runs[i].row.at
-            while at < self.runs[i].row.at + self.runs[i].row.bytes:
-                entry = self.record(i, at)
-                if batch_producer_id(entry_body(entry)) >= 0:
-                    self.producers[batch_producer_id(entry_body(entry))] = entry.base_offset
-                if self.runs[i].row.cleaned_at == 0:
-                    for key, offset, _, _ in records(entry) or ():
-                        if key is not None:
-                            self.keys[key] = offset
-                at += record_span(entry)
+            if self.high < UINT64_MAX:
+                self.end = i + 1
+                return
+            first = False
+
+    cdef bint map_run(self, uint32_t i, uint64_t max_keys, bint first) except -1:
+        """False: the map is full."""
+        cdef uint64_t at = self.runs[i].row.at
+        cdef uint64_t end = at + self.runs[i].row.bytes
+        cdef const Entry* entry
+        while at < end:
+            entry = self.record(i, at)
+            at += record_span(entry)
+            if not self.map_batch(sieve_open(entry), max_keys, first):
+                return False
+        return True
+
+    cdef bint map_batch(self, Sieve sieve, uint64_t max_keys, bint first) except -1:
+        while sieve is not None and sieve.next():
+            key = key_of(&sieve.view)
+            if key is None or not self.low <= hash_of(key) <= self.high:
+                continue
+            if <uint64_t>len(self.keys) >= max_keys and key not in self.keys:
+                if not first:
+                    return False
+                self.make_room(max_keys)
+                if hash_of(key) > self.high:
+                    continue
+            self.keys[key] = sieve.offset()
+        return True
+
+    cdef make_room(self, uint64_t max_keys):
+        """The higher half of the hashes waits for another pass."""
+        while <uint64_t>len(self.keys) >= max_keys and self.high > self.low:
+            self.high = self.low + ((self.high - self.low) >> 1)
+            for key in [key for key in self.keys if hash_of(key) > self.high]:
+                del self.keys[key]
 
     cdef const Entry* record(self, uint32_t i, uint64_t at) except NULL:
-        cdef const Entry* entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
+        cdef const Entry* entry
+        with nogil:                     # reads from the disk, and lets others have the GIL
+            entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
         if entry == NULL:
             raise LogError(f"stream {self.stream} is not compacted: sealed file {self.runs[i].file.id:016x} is damaged at byte "
                            f"{at}; robustmq-ctl storage check shows what is lost")
         return entry
 
-    cdef list keepers(self, const Entry* entry, bint tombstones):
-        """The records of a batch that stay, as bytes; None: all do."""
-        cdef bint dropped = False
-        kept = []
-        found = records(entry)
-        if found is None:
-            return None
-        for key, offset, is_tombstone, raw in found:
-            if key is not None and (self.keys.get(key, -1) > offset or (is_tombstone and not tombstones)):
-                dropped = True
-            else:
-                kept.append(raw)
-        return kept if dropped else None
+    # --- writing --------------------------------------------------------------------------------------------------------
+
+    cdef Status clean_batch(self, Writer* writer, const Entry* entry, bint tombstones) except *:
+        cdef Sieve sieve = sieve_open(entry)
+        cdef Status why
+        if sieve is None:
+            with nogil:
+                why = writer_put(writer, entry, record_position(entry))
+            return why
+        while sieve.next():
+            key = key_of(&sieve.view)
+            if key is None or self.keys.get(key, 0) <= sieve.offset() and (tombstones or sieve.view.value != NULL):
+                sieve.stay()
+        return sieve.put(writer, record_position(entry),
+                         self.producers.get(batch_producer_id(entry_body(entry)), -1) == entry.base_offset)
 
     cdef clean_run(self, Writer* writer, uint32_t i):
         """Write a run again."""
@@ -158,20 +227,16 @@ cdef class Cleaning:
         cdef uint64_t cleaned_at = self.runs[i].row.cleaned_at
         cdef bint tombstones = cleaned_at == 0 or self.now_ms - <int64_t>cleaned_at < self.policy.delete_retention_ms
         cdef const Entry* entry
-        check(writer_begin_run(writer, self.stream, self.runs[i].row.base_offset,
-                               cleaned_at if cleaned_at else <uint64_t>self.now_ms))
-        writer.rows[writer.row_count - 1].first_position = self.runs[i].row.first_position
+        if cleaned_at == 0 and self.high == UINT64_MAX:
+            cleaned_at = <uint64_t>self.now_ms
+        check(writer_begin_run(writer, self.stream, self.runs[i].row.base_offset, cleaned_at))
         while at < self.runs[i].row.at + self.runs[i].row.bytes:
             entry = self.record(i, at)
             at += record_span(entry)
-            kept = self.keepers(entry, tombstones)
-            if kept is None:
-                check(writer_put(writer, entry, record_position(entry)))
-            elif kept and record_position(entry) & REWRITTEN_MOST == REWRITTEN_MOST:
-                check(writer_put(writer, entry, record_position(entry)))
-            elif kept or self.producers.get(batch_producer_id(entry_body(entry)), -1) == entry.base_offset:
-                put_batch(writer, entry, kept)
-        writer.rows[writer.row_count - 1].last_position = self.runs[i].row.last_position
+            check(self.clean_batch(writer, entry, tombstones))
+        writer.rows[writer.row_count - 1].first_position = self.runs[i].row.first_position
+        writer.rows[writer.row_count - 1].last_position = max(self.runs[i].row.last_position,
+                                                              writer.rows[writer.row_count - 1].last_position)
         writer_end_run(writer, self.runs[i].row.end_offset)
 
     cdef run(self):
@@ -200,55 +265,13 @@ cdef check(Status why):
         raise LogError(f"compaction stopped: the disk or memory refused (status {<int>why}); nothing is lost")
 
 
-cdef list records(const Entry* entry):
-    """(hash of the key or None, offset, whether it is a tombstone, bytes) of each record; None: it cannot be looked into, which
-    Produce does not find out of a compressed batch.
-    """
-    cdef const uint8_t* batch = entry_body(entry)
-    cdef bytes plain = batch[:batch_size(batch)]
-    cdef Cursor cursor
-    cdef RecordView view
-    found = []
-    if batch_codec(batch):
-        try:
-            plain = inflate_batch(plain)
-        except ValueError:
-            return None
-    batch = plain
-    cursor_init(&cursor, batch + BATCH_HEADER, <uint64_t>len(plain) - BATCH_HEADER)
-    while record_next(&cursor, &view):
-        found.append((xxhash.xxh3_128_digest(view.key[:view.key_len]) if view.key != NULL else None,
-                      entry.base_offset + <uint64_t>view.offset_delta, view.value == NULL,
-                      view.start[:cursor.p - view.start]))
-    return found if len(found) == batch_record_count(batch) and cursor.p == cursor.end else None
+cdef bytes key_of(const RecordView* view):
+    """Its hash; None: the record has no key."""
+    return xxhash.xxh3_128_digest(view.key[:view.key_len]) if view.key != NULL else None
 
 
-cdef put_batch(Writer* writer, const Entry* entry, list kept):
-    """The batch with these records only, uncompressed; offsets, times and producer as they were."""
-    cdef const uint8_t* batch = entry_body(entry)
-    cdef bytes whole
-    cdef const uint8_t* data
-    cdef Entry* copy
-    cdef uint64_t n
-    cdef Status why
-    body = b"".join(kept)
-    head = bytearray(batch[:BATCH_HEADER])
-    struct.pack_into(">i", head, 8, BATCH_HEADER - 12 + len(body))
-    head[22] &= 0xF8
-    struct.pack_into(">i", head, 57, len(kept))
-    struct.pack_into(">I", head, 17, crc32c_bytes(bytes(head[21:]) + body))
-    whole = bytes(head) + body
-    data = whole
-    n = <uint64_t>len(whole)
-    copy = <Entry*>malloc(sizeof(Entry) + n)
-    if copy == NULL:
-        raise MemoryError
-    copy[0] = entry[0]
-    memcpy(<uint8_t*>copy + sizeof(Entry), data, n)
-    entry_finish(copy, sizeof(Entry) + n)
-    why = writer_put(writer, copy, record_position(entry) + (1 if kept else 0))
-    free(copy)
-    check(why)
+cdef inline uint64_t hash_of(bytes key):
+    return (<const uint64_t*><const char*>key)[0]
 
 
 def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20):
@@ -257,7 +280,10 @@ def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20):
     if not cleaning.policy.cleanup & CLEANUP_COMPACT or not cleaning.is_due():
         return False
     cleaning.map_keys(max_keys)
-    if not cleaning.end:
-        return False
     cleaning.run()
+    while cleaning.high < UINT64_MAX:
+        cleaning = cleaning.rest()
+        cleaning.map_keys(max_keys)
+        if cleaning.end:
+            cleaning.run()
     return True

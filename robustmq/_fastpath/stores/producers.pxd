@@ -48,6 +48,14 @@ cdef void producers_appended(Producers* producers, const uint8_t* b, uint64_t ba
 
 cdef void producers_free(Producers* producers) noexcept nogil
 
+cdef struct ProducerLast:
+    int64_t id
+    uint64_t base_offset            # of its last batch
+
+
+# The last batch of each, into room for PRODUCERS_MAX; how many.
+cdef uint32_t producers_last(const Producers* producers, ProducerLast* to) noexcept nogil
+
 # The whole state as bytes and back, for a journal's ENTRY_PRODUCERS. Sizes in bytes; producers_load refuses nonsense.
 cdef uint64_t producers_size(const Producers* producers) noexcept nogil
 cdef void producers_save(const Producers* producers, uint8_t* to) noexcept nogil

@@ -99,6 +99,19 @@ cdef void producers_free(Producers* producers) noexcept nogil:
         free(producers)
 
 
+cdef uint32_t producers_last(const Producers* producers, ProducerLast* to) noexcept nogil:
+    cdef uint32_t found = 0
+    cdef uint32_t i
+    cdef const Producer* producer
+    for i in range(producers.count if producers != NULL else 0):
+        producer = &producers.table[i]
+        if producer.count:
+            to[found].id = producer.id
+            to[found].base_offset = producer.batches[producer.count - 1].base_offset
+            found += 1
+    return found
+
+
 cdef uint64_t producers_size(const Producers* producers) noexcept nogil:
     return producers.count * sizeof(Producer) if producers != NULL else 0
 
