@@ -63,6 +63,19 @@ def test_what_a_member_leaves_behind_goes_to_the_others() -> None:
     assert len(second.read()) == 1
 
 
+def test_what_went_out_with_qos_2_goes_to_no_other() -> None:
+    """[MQTT-4.8.2-5]; what still waited for room in the window does."""
+    world = World()
+    first, second = world.connect(b"1", window=1), connect(world, b"2")
+    first.read()
+    world.subscribe(first, 2, FILTER)
+    connect(world, b"w").send(publish("a", b"sent", 2, 7) + publish("a", b"waits", 2, 8))
+    assert [packet[-4:] for packet in first.read()] == [b"sent"]
+    world.subscribe(second, 2, FILTER)
+    world.end(first, 0)
+    assert [packet[-5:] for packet in second.read()] == [b"waits"]
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_what_belonged_to_a_group_that_ended_goes_to_no_other(again: bool) -> None:
     """Only to a later group of that name and filter, which is what it is after a restart, too."""

@@ -23,5 +23,6 @@ cdef Status window_resume(Session* session) noexcept nogil
 # PUBACK, PUBREC, PUBCOMP from the client. The caller pumps once it has read them all.
 cdef Status window_acked(Session* session, uint32_t packet, const Ack* ack) noexcept nogil
 
-# The session is over: what it did not acknowledge of shared subscriptions goes to the groups' other members.
+# The session is over: what it did not acknowledge of shared subscriptions goes to the groups' other members; not what went
+# out with QoS 2 [MQTT-4.8.2-5].
 cdef void window_give_back(Session* session) noexcept nogil

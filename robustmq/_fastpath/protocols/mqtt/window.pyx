@@ -16,9 +16,9 @@ from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wa
 from robustmq._fastpath.protocols.mqtt.restore cimport find_record
 from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, Slot, SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.send cimport (
-    PACKET_IDS, Source, count_failure, emit, fly, has_room, note_busy, unfly, window_open,
+    PACKET_IDS, Source, count_failure, drop, emit, fly, has_room, note_busy, unfly, window_open,
 )
-from robustmq._fastpath.protocols.mqtt.session cimport Core, Grant, Kept, Session, SessionState, session_release
+from robustmq._fastpath.protocols.mqtt.session cimport Core, Dropped, Grant, Kept, Session, SessionState, session_release
 from robustmq._fastpath.protocols.mqtt.stalled cimport stall
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
 from robustmq._fastpath.status cimport Status
@@ -275,7 +275,7 @@ cdef Block* alone(const Source* source, const RecordView* record, const uint8_t*
 
 
 cdef void give_back(Session* session, Slot* slot) noexcept nogil:
-    """One message of a shared subscription, to the group's other members [MQTT-4.8.2-5]."""
+    """One message of a shared subscription, to the group's other members."""
     cdef Source source
     cdef Cursor cursor
     cdef RecordView record
@@ -284,6 +284,7 @@ cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == 0:
         return
     if open_slot(session, slot, &source) != Status.OK or slot.offset >= source.n:
+        drop(session, Dropped.DROP_EVICTED)             # also what is in the blob store: nobody would wait for it
         return
     cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
     block = alone(&source, &record, cursor.p) if record_next(&cursor, &record) else NULL
@@ -306,8 +307,11 @@ cdef void give_back(Session* session, Slot* slot) noexcept nogil:
 
 cdef void window_give_back(Session* session) noexcept nogil:
     cdef uint32_t i
+    cdef Slot* slot
     if session.grant_count:
         for i in range(slots_count(&session.flight)):
-            give_back(session, slots_at(&session.flight, i))
+            slot = slots_at(&session.flight, i)
+            if slot.bits & SlotBits.SLOT_QOS == 1:      # of QoS 2 what went out is for nobody else [MQTT-4.8.2-5]
+                give_back(session, slot)
         for i in range(slots_count(&session.queue)):
             give_back(session, slots_at(&session.queue, i))
