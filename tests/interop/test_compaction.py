@@ -1,6 +1,7 @@
 """A compacted topic, seen by a consumer that starts at its beginning."""
 import json
 import queue
+import random
 import time
 
 import paho.mqtt.client as mqtt
@@ -11,13 +12,16 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from robustmq.cli.main import main
 from tests.conftest import Broker, StartBroker
 
+from .peers import kafka_tool, run
+
+Row = tuple[int, bytes | None, bytes | None]        # offset, key, value
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
-def from_the_beginning(broker: Broker, topic: str, end: int) -> list[tuple[int, bytes | None, bytes | None]]:
+def from_the_beginning(broker: Broker, topic: str, end: int) -> list[Row]:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "check.crcs": True})
     consumer.assign([TopicPartition(topic, 0, 0)])
-    found: list[tuple[int, bytes | None, bytes | None]] = []
+    found: list[Row] = []
     try:
         while not found or found[-1][0] < end - 1:
             message = consumer.poll(20)
@@ -34,17 +38,17 @@ def compacted(broker: Broker, topic: str) -> None:
     admin.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result(10)
 
 
-def fill(broker: Broker, topic: str, codec: str) -> None:
-    """A thousand records with seven keys."""
+def fill(broker: Broker, topic: str, codec: str, keys: int = 7, more: bytes = b"") -> None:
+    """A thousand records; each value says the offset, and `more`."""
     producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": codec, "linger.ms": 5})
     for i in range(1000):
-        producer.produce(topic, b"%d" % i, b"key %d" % (i % 7))
+        producer.produce(topic, b"%d" % i + more, b"key %d" % (i % keys))
     assert producer.flush(10) == 0
 
 
-def settled(broker: Broker, topic: str) -> list[tuple[int, bytes | None, bytes | None]]:
+def settled(broker: Broker, topic: str, keys: int = 7, more: bytes = b"") -> list[Row]:
     """When compaction has left the latest of each key, these."""
-    latest = [(offset, b"key %d" % (offset % 7), b"%d" % offset) for offset in range(993, 1000)]
+    latest = [(offset, b"key %d" % (offset % keys), b"%d" % offset + more) for offset in range(1000 - keys, 1000)]
     deadline = time.monotonic() + 30
     while (found := from_the_beginning(broker, topic, 1000)) != latest:
         assert {key: value for _, key, value in found} == {key: value for _, key, value in latest}
@@ -69,6 +73,21 @@ def test_compacted_topics_keep_their_codecs(start_broker: StartBroker, capsys: p
     broker = start_broker(data_dir=broker.data_dir)
     for codec in CODECS:
         assert from_the_beginning(broker, codec, 1000) == latest[codec]
+
+
+def test_java_reads_what_compaction_wrote(start_broker: StartBroker) -> None:
+    """More than one block of each codec."""
+    tool = kafka_tool("consumer.ConsoleConsumer")
+    broker = start_broker(storage__retention_check_interval_ms="1000")
+    noise = random.Random(1).randbytes(250).hex()
+    for codec in CODECS:
+        compacted(broker, codec)
+        fill(broker, codec, codec, 300, noise.encode())
+    for codec in CODECS:
+        settled(broker, codec, 300, noise.encode())
+    lines = run(tool, "--bootstrap-server", broker.bootstrap, "--include", ".*", "--from-beginning", "--max-messages",
+                str(300 * len(CODECS)), "--timeout-ms", "10000").splitlines()
+    assert sorted(lines) == sorted(f"{offset}{noise}" for offset in range(700, 1000) for _ in CODECS)
 
 
 @pytest.mark.parametrize(("codec", "restart"), [("none", False), ("gzip", True)])

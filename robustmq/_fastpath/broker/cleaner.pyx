@@ -11,18 +11,21 @@ Offsets stay. A tombstone goes when its run was first cleaned delete.retention.m
 partition knows stays, empty if need be; records without a key stay. The new runs stand for the same offsets as the old and take
 their place when the file is published: a crash before that leaves the old.
 
-Runs on a thread of the control plane; the GIL is held while the records of a batch are looked at. One thread cleans a log.
+Runs on a thread of the control plane, whose others have the GIL between batches and now and then within. One thread cleans a log.
 """
+import os
+
 import xxhash
 
-from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
+from robustmq._fastpath.atomic cimport spin_lock, spin_unlock, store_release_u32
 from robustmq._fastpath.batch cimport (
-    ATTRIBUTE_LOG_APPEND_TIME, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
+    ATTRIBUTE_LOG_APPEND_TIME, BATCH_HEADER, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.broker.sieve cimport Sieve, sieve_open
+from robustmq._fastpath.platform cimport memory_load
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport OK, Status
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
@@ -32,13 +35,17 @@ from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Pol
 from robustmq._fastpath.stores.producers cimport PRODUCERS_MAX, ProducerLast, producers_last
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
-    SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
+    SEALED_PREFIX, SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
-    Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
+    WRITER_CHUNK, Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
 )
 
 from robustmq._fastpath.stores.files import LogError
+
+
+cdef enum:
+    FIRST = SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER        # bytes of a run up to its first batch's records
 
 
 cdef class Cleaning:
@@ -124,19 +131,14 @@ cdef class Cleaning:
         return dirty > 0 and (late or dirty >= self.policy.min_cleanable_dirty_ratio * total)
 
     cdef bint is_late(self, uint32_t i):
-        """By the first batch of a dirty run, as Kafka goes by the first of a segment; a time before 1970 is none."""
-        cdef const Entry* entry
+        """By the first batch of a dirty run, as Kafka goes by the first of a segment; a time before 1970 is none. A header
+        that is damaged decides no more than when the cleaner finds it."""
+        cdef const uint8_t* batch = self.runs[i].file.base + self.runs[i].row.at + SEALED_PREFIX + sizeof(Entry)
         cdef int64_t first
-        if self.policy.max_compaction_lag_ms == INT64_MAX or self.runs[i].row.bytes == 0:
+        if self.policy.max_compaction_lag_ms == INT64_MAX or self.runs[i].row.bytes < FIRST:
             return False
-        with nogil:
-            entry = sealed_record(self.runs[i].file, self.runs[i].row.at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
-        if entry == NULL:
-            first = self.runs[i].row.max_timestamp
-        elif batch_attributes(entry_body(entry)) & ATTRIBUTE_LOG_APPEND_TIME:
-            first = batch_max_timestamp(entry_body(entry))
-        else:
-            first = batch_base_timestamp(entry_body(entry))
+        self.load(i, FIRST)
+        first = batch_max_timestamp(batch) if batch_attributes(batch) & ATTRIBUTE_LOG_APPEND_TIME else batch_base_timestamp(batch)
         return first > 0 and self.now_ms - first >= self.policy.max_compaction_lag_ms
 
     cdef Cleaning rest(self):
@@ -168,6 +170,7 @@ cdef class Cleaning:
         cdef uint64_t at = self.runs[i].row.at
         cdef uint64_t end = at + self.runs[i].row.bytes
         cdef const Entry* entry
+        self.load(i, self.runs[i].row.bytes)
         while at < end:
             entry = self.record(i, at)
             at += record_span(entry)
@@ -196,9 +199,24 @@ cdef class Cleaning:
             for key in [key for key in self.keys if hash_of(key) > self.high]:
                 del self.keys[key]
 
+    cdef load(self, uint32_t i, uint64_t n):
+        """Bring `n` bytes of a run into memory: a page that the disk cannot give must not be touched."""
+        cdef SealedFile* file = self.runs[i].file
+        cdef uint64_t at = self.runs[i].row.at
+        cdef uint64_t end = at + n
+        cdef int failed = 0
+        with nogil:
+            while not failed and at < end:
+                failed = memory_load(file.base + at, min(end - at, <uint64_t>WRITER_CHUNK))
+                at += WRITER_CHUNK
+        if failed:
+            store_release_u32(&file.failed, 1)
+            raise LogError(f"stream {self.stream} is not compacted: sealed file {file.id:016x} cannot be read ({os.strerror(failed)}); "
+                           "replace the disk")
+
     cdef const Entry* record(self, uint32_t i, uint64_t at) except NULL:
         cdef const Entry* entry
-        with nogil:                     # reads from the disk, and lets others have the GIL
+        with nogil:
             entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
         if entry == NULL:
             raise LogError(f"stream {self.stream} is not compacted: sealed file {self.runs[i].file.id:016x} is damaged at byte "
@@ -227,6 +245,7 @@ cdef class Cleaning:
         cdef uint64_t cleaned_at = self.runs[i].row.cleaned_at
         cdef bint tombstones = cleaned_at == 0 or self.now_ms - <int64_t>cleaned_at < self.policy.delete_retention_ms
         cdef const Entry* entry
+        self.load(i, self.runs[i].row.bytes)
         if cleaned_at == 0 and self.high == UINT64_MAX:
             cleaned_at = <uint64_t>self.now_ms
         check(writer_begin_run(writer, self.stream, self.runs[i].row.base_offset, cleaned_at))

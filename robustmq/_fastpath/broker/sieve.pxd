@@ -8,9 +8,9 @@
 What is written keeps its offsets, the times of its records, its producer and its codec. In memory are at most the records as
 they are without compression (codecs.INFLATED_MAX), once more those that stay, and these compressed.
 
-The entry stays the caller's, where it is. Owner: one thread, with the GIL.
+The entry stays the caller's, where it is. Owner: one thread, with the GIL, which others may have now and then.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.batch cimport RecordView
 from robustmq._fastpath.cursor cimport Cursor
 from robustmq._fastpath.status cimport Status
@@ -29,8 +29,9 @@ cdef class Sieve:
     cdef bytearray kept
     cdef int32_t count                  # records that stay
     cdef int64_t max_timestamp          # ms, of those
+    cdef uint32_t turn
 
-    cdef bint next(self) noexcept nogil
+    cdef bint next(self)
     cdef int stay(self) except -1
 
     # Offset of the record.

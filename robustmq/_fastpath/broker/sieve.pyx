@@ -5,8 +5,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, BATCH_ATTRIBUTES, BATCH_CRC, BATCH_HEADER, BATCH_LENGTH, BATCH_MAX_TIMESTAMP,
-    BATCH_RECORD_COUNT, CODEC_MASK, batch_attributes, batch_base_timestamp, batch_codec, batch_last_offset_delta,
-    batch_record_count, batch_size, record_next,
+    BATCH_RECORD_COUNT, CODEC_MASK, batch_attributes, batch_base_timestamp, batch_codec, batch_record_count,
+    batch_size, record_next,
 )
 from robustmq._fastpath.cursor cimport cursor_init
 from robustmq._fastpath.status cimport OK
@@ -19,13 +19,20 @@ from robustmq._fastpath.crc import crc32c_bytes
 
 cdef enum:
     NO_TIMESTAMP = -1
+    TURN = 1024                         # records, after which others may have the GIL
 
 
 cdef class Sieve:
     """See sieve.pxd."""
 
-    cdef bint next(self) noexcept nogil:
-        return record_next(&self.cursor, &self.view)
+    cdef bint next(self):
+        cdef bint more
+        self.turn += 1
+        if self.turn % TURN:
+            return record_next(&self.cursor, &self.view)
+        with nogil:
+            more = record_next(&self.cursor, &self.view)
+        return more
 
     cdef uint64_t offset(self) noexcept nogil:
         return self.entry.base_offset + <uint64_t>self.view.offset_delta
@@ -90,17 +97,11 @@ cdef bytes encoded(Sieve sieve):
     return bytes(head) + body
 
 
-cdef bint well_formed(Cursor cursor, const uint8_t* batch) noexcept nogil:
-    """As many records as the batch says, in the order of offsets that are its own."""
-    cdef int32_t count = batch_record_count(batch)
-    cdef int32_t last = -1
+cdef bint well_formed(Cursor cursor, int32_t count) noexcept nogil:
     cdef RecordView view
     while record_next(&cursor, &view):
-        if view.offset_delta <= last:
-            return False
-        last = view.offset_delta
         count -= 1
-    return count == 0 and cursor.p == cursor.end and last <= batch_last_offset_delta(batch)
+    return count == 0 and cursor.p == cursor.end
 
 
 cdef Sieve sieve_open(const Entry* entry):
@@ -123,7 +124,7 @@ cdef Sieve sieve_open(const Entry* entry):
     cursor_init(&sieve.cursor, records, n)
     sieve.stretch = sieve.stretch_end = records
     with nogil:
-        good = well_formed(sieve.cursor, sieve.batch)
+        good = well_formed(sieve.cursor, batch_record_count(sieve.batch))
     return sieve if good else None
 
 
