@@ -15,7 +15,7 @@ SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     tests/unit/test_journal.py tests/unit/test_partition.py tests/unit/test_sealed.py tests/contract/test_log.py
 
-.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut model damage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
+.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut model damage outage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,10 @@ powercut: build  ## power cuts under load, ROUNDS=200 times: what was not synced
 
 damage: build     ## flipped bits and cuts at 10,000 places of sealed files and in the journal's tail (ARGS="--seed 1")
 	@$(PY) -m tests.crash.damage $(ARGS)
+
+outage: AWAY = 600
+outage: build     ## an S3 that is away for AWAY=600 under load: what must not stop, and what must not be lost
+	@$(PY) -m tests.crash.blob_outage --seconds $(AWAY)
 
 model: EXAMPLES = 3000
 model: build      ## the log against its model, EXAMPLES=3000 histories with kills, seals, compactions

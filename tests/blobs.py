@@ -20,23 +20,41 @@ BUCKET = "segments"
 HDFS_START_S = 60
 
 
+class S3Server:
+    """moto's S3 on one port, up or down; objects stay. It answers one request after the other: its check of a condition
+    is not atomic.
+    """
+
+    def __init__(self) -> None:
+        import logging
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
+        self._port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.up()
+        make_bucket(self._port)
+
+    def up(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+        self._server = make_server("127.0.0.1", self._port, DomainDispatcherApplication(create_backend_app),
+                                   threaded=False)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def down(self) -> None:
+        """Connections are refused."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The endpoint of moto's S3, which answers one request after the other: its check of a condition is not atomic."""
-    import logging
-
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    make_bucket(server.port)
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    """The endpoint of an S3Server."""
+    server = S3Server()
+    yield server.endpoint
+    server.down()
 
 
 def make_bucket(port: int) -> None:
