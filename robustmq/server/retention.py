@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 class Retention:
-    """Runs from `open` until `close`, which waits for what is under way: the pass over all streams, or one stream's
-    compaction. `compacted` names the streams of compacted topics; `lock` is held while runs are replaced: who reads
-    some and writes them again must not meet tiering, which replaces them as well. `merge`: None for a log in memory.
+    """Runs from `open` until `close`, which waits for what is under way; compaction and merging end early then.
+    `compacted` names the streams of compacted topics; `lock` is held while runs are replaced: who reads some and writes
+    them again must not meet tiering, which replaces them as well. `merge`: None for a log in memory.
     """
 
     def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]],
@@ -68,7 +68,8 @@ class Retention:
                 return
             try:
                 async with self._lock:
-                    done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys)
+                    done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys,
+                                                   self._closing.is_set)
             except (LogError, ValueError, LookupError, MemoryError) as error:
                 logger.warning("compaction of stream %d: %s", stream, error)
                 continue

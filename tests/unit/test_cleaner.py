@@ -4,6 +4,7 @@ from __future__ import annotations
 import random
 import struct
 import tracemalloc
+from itertools import chain, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -194,6 +195,20 @@ def test_the_map_holds_no_more_than_it_may(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500_000 and len(everything(log)) == 10_000    # 10,000 keys would take more than 1 MB
+    log.close()
+
+
+def test_compaction_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    for _ in range(5):
+        log.partition(1).append(keyed([(b"a", b"1")]))
+    log.seal()
+    files = set((tmp_path / "sealed").iterdir())
+    for batches in (0, 3, 7):                   # while keys are mapped, while a file is written
+        answers = chain(repeat(False, batches), repeat(True))
+        assert not clean(log, 1, NOW, stopping=answers.__next__)
+        assert len(everything(log)) == 5 and set((tmp_path / "sealed").iterdir()) == files
+    assert clean(log, 1, NOW) and len(everything(log)) == 1
     log.close()
 
 

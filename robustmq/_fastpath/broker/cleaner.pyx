@@ -60,12 +60,14 @@ cdef class Cleaning:
     cdef dict keys                      # hash -> latest offset
     cdef uint64_t low, high             # only of keys with hashes from low to high, both included
     cdef dict producers                 # id -> base offset of its last batch
+    cdef object stopping                # () -> bool
     cdef int slot
 
-    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, uint64_t low=0):
+    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, stopping, uint64_t low=0):
         self.log = log
         self.stream = stream
         self.now_ms = now_ms
+        self.stopping = stopping
         self.keys = {}
         self.low = low
         self.high = UINT64_MAX
@@ -143,7 +145,7 @@ cdef class Cleaning:
 
     cdef Cleaning rest(self):
         """The pass over the keys that had no room in this one; it ends where this one did."""
-        cdef Cleaning after = Cleaning(self.log, self.stream, self.now_ms, self.high + 1)
+        cdef Cleaning after = Cleaning(self.log, self.stream, self.now_ms, self.stopping, self.high + 1)
         while after.end < after.count and after.runs[after.end].row.end_offset <= self.runs[self.end - 1].row.end_offset:
             after.end += 1
         return after
@@ -216,6 +218,8 @@ cdef class Cleaning:
 
     cdef const Entry* record(self, uint32_t i, uint64_t at) except NULL:
         cdef const Entry* entry
+        if self.stopping():
+            raise Stopped
         with nogil:
             entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
         if entry == NULL:
@@ -293,16 +297,23 @@ cdef inline uint64_t hash_of(bytes key):
     return (<const uint64_t*><const char*>key)[0]
 
 
-def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20):
-    """Compact a stream if that is due at wall time `now_ms`; whether it was. LogError: a damaged file, or the disk."""
-    cdef Cleaning cleaning = Cleaning(log, stream, now_ms)
+class Stopped(Exception):
+    """Between two batches."""
+
+
+def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20, stopping=bool):
+    """Compact a stream if that is due at wall time `now_ms`; whether it was. It ends soon when `stopping()` becomes true, and
+    begins anew the next time. LogError: a damaged file, or the disk."""
+    cdef Cleaning cleaning = Cleaning(log, stream, now_ms, stopping)
     if not cleaning.policy.cleanup & CLEANUP_COMPACT or not cleaning.is_due():
         return False
-    cleaning.map_keys(max_keys)
-    cleaning.run()
-    while cleaning.high < UINT64_MAX:
-        cleaning = cleaning.rest()
-        cleaning.map_keys(max_keys)
-        if cleaning.end:
-            cleaning.run()
-    return True
+    try:
+        while True:
+            cleaning.map_keys(max_keys)
+            if cleaning.end:
+                cleaning.run()
+            if cleaning.high == UINT64_MAX:
+                return True
+            cleaning = cleaning.rest()
+    except Stopped:
+        return False
