@@ -64,7 +64,8 @@ class Outage:
                                   on_delivery=lambda error, _, begun=begun: self.on_delivery(error, begun))
             self.sent += 1
             due += EACH_S
-            self.producer.poll(max(0.0, due - time.monotonic()))
+            while (left := due - time.monotonic()) > 0:
+                self.producer.poll(left)            # returns early when something was acknowledged
 
     def on_delivery(self, error: object, begun: float) -> None:
         if error is not None:
