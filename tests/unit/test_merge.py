@@ -109,7 +109,9 @@ def test_large_runs_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("policy", "count"), [
-    ({"segment_ms": 3}, 10), ({"segment_ms": 9}, 1), ({"segment_bytes": 1000}, 10), ({"remote": True}, 10)])
+    ({"segment_ms": 3}, 10), ({"segment_ms": 9}, 1), ({"segment_bytes": 1000}, 10), ({"remote": True}, 10),
+    ({"retention_ms": 24}, 10), ({"retention_ms": 72}, 1), ({"retention_bytes": 8000}, 10),
+    ({"retention_ms": 24, "cleanup": "compact"}, 1)])
 def test_what_stays_apart(tmp_path: Path, policy: dict[str, int], count: int) -> None:
     log = open_log(tmp_path)
     create(log, 1)

@@ -4,12 +4,14 @@ number of segments that were sealed.
     small      less than an eighth of a journal segment
     stretch    the longest row of a stream's small runs, eight or more up to the newest, none of which is more than a
                quarter of the whole: they become one run. The same rule picks small files, whose runs move into one.
-    moves      the runs of files that are kept for less than half of what is in them
+    moves      the runs of shared files that are kept for less than half of what is in them; what is left in a file of
+               one stream will go soon, too
 
 A quarter: so a run that is written again ends in one of four times its size at least, and n equal runs are written about
 log4(n / 8) + 1 times. Of runs that do not qualify there are less than 8 + log4/3(largest / smallest).
 
-Runs stay apart that segment.bytes or segment.ms keep apart in Kafka, and cleaned runs from others. Runs in files of topics
+Runs stay apart that segment.bytes or segment.ms keep apart in Kafka, or that are more than an eighth of what retention
+keeps, and cleaned runs from others. Runs in files of topics
 that are tiered stay as they are: the blob store has copies of those files.
 
 Owner: one thread; appends, reads and retention go on meanwhile, so a stretch is looked at again before it is written.

@@ -1,5 +1,5 @@
 """What is worth writing again: see merge_plan.pxd."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, qsort, realloc
 from libc.string cimport memset
 from robustmq._fastpath.block cimport ref_release, ref_retain
@@ -14,6 +14,7 @@ from robustmq._fastpath.stores.streams cimport log_next_streams
 
 cdef enum:
     CHUNK = 1024                        # streams looked at in one QSBR section
+    RETENTION_PARTS = 8
 
 
 cdef struct Window:                     # the newest runs, one after the other
@@ -99,16 +100,23 @@ cdef void choose_files(Plan* plan) noexcept nogil:
         if file.size < plan.small and window.best:
             window.best -= 1
             file.moves = 1
-        elif file.kept * 2 < file.size:
+        elif file.kept * 2 < file.size and file.rows[0].stream != file.rows[file.row_count - 1].stream:
             file.moves = 1
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
+cdef int64_t bounded(const Policy* policy, int64_t segment, int64_t retention) noexcept nogil:
+    """segment.*, or less: what becomes one run is deleted as one, and that must not be much later."""
+    if not policy.cleanup & CLEANUP_DELETE or retention < 0:
+        return segment
+    return min(segment, retention // RETENTION_PARTS)
+
+
 cdef bint rows_join(const Policy* policy, const SealedRow* row, const SealedRow* newest) noexcept nogil:
     if row_elsewhere(row) or row_elsewhere(newest) or (row.cleaned_at != 0) != (newest.cleaned_at != 0):
         return False
-    return (newest.max_timestamp - row.max_timestamp <= policy.segment_ms
+    return (newest.max_timestamp - row.max_timestamp <= bounded(policy, policy.segment_ms, policy.retention_ms)
             or row.cleaned_at != 0 and not policy.cleanup & CLEANUP_DELETE)
 
 
@@ -128,11 +136,12 @@ cdef uint32_t stretch_before(Plan* plan, const Policy* policy, SealedRun* runs, 
     """How many runs before `end` should become one; 0: none of those from `low` on, which could."""
     cdef Window window
     cdef uint32_t i = end
+    cdef uint64_t limit = <uint64_t>bounded(policy, policy.segment_bytes, policy.retention_bytes)
     cdef uint64_t bytes = 0
     memset(&window, 0, sizeof(Window))
     while i > 0 and runs[i - 1].row.bytes < plan.small and rows_join(policy, runs[i - 1].row, runs[end - 1].row):
         bytes += runs[i - 1].row.bytes
-        if bytes > <uint64_t>policy.segment_bytes:
+        if bytes > limit:
             break
         i -= 1
         widen(&window, runs[i].row.bytes + sizeof(SealedRow))
