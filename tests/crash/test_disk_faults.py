@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode
 from tests.conftest import Broker, launch
@@ -118,11 +119,28 @@ def get(broker: Broker, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+META_FAULTS = [
+    Fault("pwrite", errno.ENOSPC, "meta.sqlite-wal", "disk is full", 0),
+    Fault("pwrite", errno.EROFS, "meta.sqlite-wal", "reported an error", 0),
+    Fault("fdatasync", errno.EIO, "meta.sqlite-wal", "reported an error", 0),
+]
+
+
 def create_memory_topic(broker: Broker) -> None:
     wanted = {"name": "fleeting", "partitions": 1, "configs": {"robustmq.durability": "memory"}}
     request = urllib.request.Request(broker.http + "/api/v1/topics", json.dumps(wanted).encode(), method="POST",
                                      headers={"Content-Type": "application/json"})
     urllib.request.urlopen(request, timeout=10).close()
+
+
+def create_topic(broker: Broker, name: str) -> str:
+    """The error of a CreateTopics, "" when there was none."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    try:
+        admin.create_topics([NewTopic(name, 1, 1)])[name].result(20)
+    except KafkaException as error:
+        return str(error.args[0].name())
+    return ""
 
 
 def commit_offset(broker: Broker) -> int:
@@ -212,6 +230,38 @@ def test_what_waits_for_the_sync_is_refused(disk: Disk, stack: ExitStack, monkey
     assert new.reasons(50) == [0x80] * 50
     old.publish("old", range(2, 3))
     assert old.closed()
+
+
+@pytest.mark.parametrize("fault", META_FAULTS, ids=str)
+def test_the_metadata_store_turns_read_only(disk: Disk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch,
+                                            fault: Fault) -> None:
+    """By itself: messages go on."""
+    broker = start(disk, stack, monkeypatch, faulty=True)
+    tally = Tally()
+    assert create_topic(broker, "safe") == ""
+    disk.fail(fault.op, fault.error, fault.match, times=1)
+    assert create_topic(broker, "first") == "KAFKA_STORAGE_ERROR"
+    assert disk.seen(fault.op) >= 1
+    assert create_topic(broker, "second") == "KAFKA_STORAGE_ERROR", "until the restart, though the disk would take it"
+
+    produce(broker, "safe", range(10), tally)
+    produce(broker, "of.itself", range(10, 20), tally)
+    assert tally.acked == set(range(20))
+    client = Mqtt(broker, 5)
+    client.publish("m", range(1, 11))
+    assert client.reasons(10) == [0] * 10 and commit_offset(broker) == ErrorCode.NONE
+    status, body = get(broker, "/health/ready")
+    assert status == 503 and "metadata store" in body and fault.health in body and "restart the broker" in body
+    assert get(broker, "/health/live")[0] == 200
+    metrics = get(broker, "/metrics")[1]
+    assert "robustmq_server_metadata_writable 0.0" in metrics and "robustmq_server_log_writable 1.0" in metrics
+    assert broker.log.read_text().count("read-only") == 1
+    assert broker.stop() == 0
+
+    broker = start(disk, stack, monkeypatch, faulty=False)
+    assert get(broker, "/health/ready")[0] == 200
+    assert create_topic(broker, "second") == ""
+    assert {sequence for _, sequence in history.stored(broker.kafka[1], "safe", 0)} == set(range(10))
 
 
 def test_no_space_at_the_start_is_one_sentence(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

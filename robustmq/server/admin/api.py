@@ -1,8 +1,8 @@
 """The routes of http.listen.
 
     GET    /health/live                 200 while the event loop runs
-    GET    /health/ready                200 when clients are served and the log takes messages, else 503 and the reason;
-                                        "degraded" is what does not work meanwhile
+    GET    /health/ready                200 when clients are served, the log takes messages and the MetaStore changes,
+                                        else 503 and the reason; "degraded" is what does not work meanwhile
     GET    /metrics                     Prometheus text
     GET    /api/v1/status               version, uptime, listeners, numbers
     GET    /api/v1/config               every key
@@ -28,7 +28,7 @@ from robustmq._fastpath.protocols.kafka.names import why_not_a_topic_name
 from robustmq._fastpath.protocols.kafka.needs import KafkaError
 from robustmq.server.admin.http import HttpError, Request, Response, as_json
 from robustmq.server.admin.metrics import Source, text
-from robustmq.server.health import READ_ONLY
+from robustmq.server.health import why_not_ready
 
 if TYPE_CHECKING:
     from robustmq.server.assembly import Broker
@@ -75,7 +75,7 @@ class Api:
         return as_json({"live": True})
 
     async def _ready(self, request: Request) -> Response:
-        reason = READ_ONLY.get(self._broker.log.health())
+        reason = why_not_ready(self._broker.log.health(), self._broker.meta.health())
         problem = self._broker.tier.problem if self._broker.tier is not None else ""
         return as_json({"ready": reason is None} | ({} if reason is None else {"reason": reason})
                        | ({"degraded": problem} if problem else {}), 200 if reason is None else 503)
@@ -90,7 +90,8 @@ class Api:
         broker = self._broker
         return as_json({
             "version": __version__, "uptime_s": round(time.monotonic() - broker.started_s, 3),
-            "listeners": broker.listeners, "log": broker.log.health(), "connections": broker.reactors.connections,
+            "listeners": broker.listeners, "log": broker.log.health(), "metadata": broker.meta.health(),
+            "connections": broker.reactors.connections,
             "reactors": broker.reactors.count, "topics": broker.topic_admin.count(),
             "mqtt": broker.mqtt_service.counters()})
 
@@ -163,7 +164,8 @@ def limit_of(request: Request) -> int:
 def sources(broker: Broker) -> list[Source]:
     """The counters of every part."""
     server = {"up": 1, "uptime_s": time.monotonic() - broker.started_s, "topics": broker.topic_admin.count(),
-              "log_writable": int(broker.log.health() == "ok")}
+              "log_writable": int(broker.log.health() == "ok"),
+              "metadata_writable": int(broker.meta.health() == "ok")}
     return [
         Source("server", [server]),
         Source("reactor", broker.reactors.counters(), "reactor"),

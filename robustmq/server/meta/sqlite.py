@@ -2,16 +2,21 @@
 
 One worker thread owns the connection, so a commit (one fsync of the write-ahead file, 0.25 ms measured; with SQLite's
 rollback journal 0.8 ms) never holds up the event loop. Changes are remembered for the last HISTORY revisions.
+
+After an error of the disk the store takes no further changes until it is opened again, as the log does. Reads go on.
 """
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from robustmq.server.health import META_READ_ONLY
 from robustmq.server.meta.leases import Deadlines
 from robustmq.server.meta.store import (
     Change,
@@ -41,7 +46,13 @@ CREATE TABLE lease (id INTEGER PRIMARY KEY AUTOINCREMENT, ttl_ms INTEGER NOT NUL
 CREATE TABLE state (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
 INSERT INTO state VALUES (0, 0);
 """
+# Primary result codes that are the disk's. SQLite reports ENOSPC of a write as FULL, all else, also EROFS, as IOERR.
+DISK = {
+    sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_IOERR: "failed", sqlite3.SQLITE_READONLY: "failed",
+    sqlite3.SQLITE_CANTOPEN: "failed", sqlite3.SQLITE_CORRUPT: "failed", sqlite3.SQLITE_NOTADB: "failed",
+}
 Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 
 def bounds(prefix: str) -> tuple[bytes, bytes]:
@@ -80,6 +91,7 @@ class SqliteStore(MetaStore):
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()     # replaced at each change: whoever waits on the old one looks again
         self._closed = False
+        self._health = "ok"                 # set once, by the worker thread
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadlines = Deadlines(self._on_deadline)
 
@@ -105,7 +117,7 @@ class SqliteStore(MetaStore):
         for changes in (then, otherwise):
             if len({change.key for change in changes}) < len(changes):
                 raise ValueError("a key is changed twice in one transaction")
-        committed, changed = await self._run(lambda: self._commit(compares, then, otherwise))
+        committed, changed = await self._change(lambda: self._commit(compares, then, otherwise))
         if changed:
             self._wake()
         return committed
@@ -124,7 +136,7 @@ class SqliteStore(MetaStore):
             row = self._database.execute("INSERT INTO lease (ttl_ms) VALUES (?) RETURNING id", (ttl_ms,)).fetchone()
             return int(row[0])
 
-        lease = await self._run(insert)
+        lease = await self._change(insert)
         self._deadlines.set(lease, ttl_ms)
         return lease
 
@@ -137,8 +149,11 @@ class SqliteStore(MetaStore):
 
     async def revoke(self, lease: int) -> None:
         self._deadlines.drop(lease)
-        if await self._run(lambda: self._end_lease(lease)):
+        if await self._change(lambda: self._end_lease(lease)):
             self._wake()
+
+    def health(self) -> str:
+        return self._health
 
     async def close(self) -> None:
         if self._closed:
@@ -157,21 +172,41 @@ class SqliteStore(MetaStore):
         """Do `work` in the worker thread. MetaError."""
         if self._closed:
             raise MetaError("the metadata store is closed")
-        try:
-            return await self._loop.run_in_executor(self._worker, work)
-        except sqlite3.Error as error:
-            raise MetaError(f"the metadata store failed: {error}") from error
+        return await self._loop.run_in_executor(self._worker, self._guarded, work)
+
+    async def _change(self, work: Callable[[], Result]) -> Result:
+        """The same for what writes: after an error of the disk nothing is written, nor what is queued behind it."""
+        return await self._run(lambda: self._unless_read_only(work))
 
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
     def _on_deadline(self, lease: int) -> None:
-        task = self._loop.create_task(self.revoke(lease))
+        task = self._loop.create_task(self._expire(lease))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _expire(self, lease: int) -> None:
+        with suppress(MetaError):           # health() says why; at the next start the lease gets its time again
+            await self.revoke(lease)
+
     # In the worker thread
+
+    def _guarded(self, work: Callable[[], Result]) -> Result:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            health = DISK.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            if health is not None and self._health == "ok":
+                self._health = health
+                log.error(META_READ_ONLY[health], extra={"error": str(error)})
+            raise MetaError(f"the metadata store failed: {error}") from error
+
+    def _unless_read_only(self, work: Callable[[], Result]) -> Result:
+        if self._health != "ok":
+            raise MetaError(META_READ_ONLY[self._health])
+        return work()
 
     def _range(self, prefix: str, limit: int) -> Snapshot:
         rows = self._database.execute(
@@ -255,7 +290,7 @@ class SqliteStore(MetaStore):
 
 
 class Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block raises."""
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when one of them raises and SQLite has not done so itself."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -264,4 +299,9 @@ class Transaction:
         self._database.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._database.execute("COMMIT")
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")

@@ -126,6 +126,10 @@ class MetaStore(ABC):
         """End a lease: its keys are deleted in one revision. One that has ended is no error."""
 
     @abstractmethod
+    def health(self) -> str:
+        """"ok", or why it takes no changes until the broker is restarted: "full", "failed" (server/health.py)."""
+
+    @abstractmethod
     async def close(self) -> None:
         """End the watches and let go. The store is not used after it."""
 
