@@ -6,10 +6,14 @@ the others counted: peers can make some of them happen as often as they like.
 """
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
 
@@ -20,6 +24,7 @@ PLAIN = "\x1b[0m"
 PREFIX = "robustmq."
 BURST, PERIOD_S = 20, 10.0      # lines of one kind that are written in so long
 KINDS_MOST = 1000
+Kind = tuple[str, str]          # logger, message before its arguments
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
@@ -64,35 +69,92 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+@dataclass(slots=True)
+class Burst:
+    """Lines of one kind in one period."""
+
+    since: float                # when the first one was made, seconds
+    count: int = 0
+    level: int = 0              # highest of those left out
+
+    @property
+    def omitted(self) -> int:
+        """How many were left out."""
+        return max(0, self.count - BURST)
+
+
 class Calm(logging.Filter):
-    """At most BURST lines of one kind (logger and message before its arguments) in PERIOD_S. The first one after it has
-    the number of those left out in its field `omitted`. Threads may race for the last places of a burst.
+    """At most BURST lines of one kind (logger and message before its arguments) in PERIOD_S. The number of those left
+    out is the field `omitted` of a line of that kind that `tell` gets, without arguments, when the period ends (from
+    `start` to `end`: a timer of the loop) and at the `end`, or of the next one when that comes first. Any thread logs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[logging.LogRecord], object]) -> None:
         super().__init__()
-        self.kinds: dict[tuple[str, str], tuple[float, int]] = {}      # since when, how many
+        self.kinds: dict[Kind, Burst] = {}
+        self._tell = tell
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.RLock()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on its timers end the periods."""
+        with self._lock:
+            self._loop = loop
+
+    def end(self) -> None:
+        """The loop will close; what is owed is told now."""
+        with self._lock:
+            self._loop = None
+            owed, self.kinds = self.kinds, {}
+        self._settle(owed)
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "omitted"):
+            return True
         kind = (record.name, str(record.msg))
-        since, count = self.kinds.get(kind, (record.created, 0))
-        if record.created - since >= PERIOD_S:
-            if count > BURST:
-                record.omitted = count - BURST
-            since, count = record.created, 0
-        if len(self.kinds) >= KINDS_MOST and kind not in self.kinds:
-            self.kinds.clear()
-        self.kinds[kind] = since, count + 1
-        return count < BURST
+        owed: dict[Kind, Burst] = {}
+        with self._lock:
+            burst = self.kinds.get(kind)
+            if burst is None or record.created - burst.since >= PERIOD_S:
+                if burst is not None and burst.omitted:
+                    record.omitted = burst.omitted
+                if len(self.kinds) >= KINDS_MOST and burst is None:
+                    owed, self.kinds = self.kinds, {}
+                burst = self.kinds[kind] = Burst(record.created)
+            burst.count += 1
+            if burst.omitted:
+                burst.level = max(burst.level, record.levelno)
+            if burst.omitted == 1 and self._loop is not None:
+                delay_s = burst.since + PERIOD_S - record.created
+                self._loop.call_soon_threadsafe(self._loop.call_later, delay_s, self._over, kind, burst)
+            passes = not burst.omitted
+        self._settle(owed)
+        return passes
+
+    def _over(self, kind: Kind, burst: Burst) -> None:
+        with self._lock:
+            if self.kinds.get(kind) is not burst:
+                return                      # the next line has told it
+            del self.kinds[kind]
+        self._settle({kind: burst})
+
+    def _settle(self, owed: Mapping[Kind, Burst]) -> None:
+        for (name, message), burst in owed.items():
+            if burst.omitted:
+                self._tell(logging.makeLogRecord({"name": name, "msg": message, "levelno": burst.level,
+                                                  "levelname": logging.getLevelName(burst.level),
+                                                  "omitted": burst.omitted}))
 
 
-def start(level: str, form: str, stream: IO[str] | None = None) -> None:
-    """Send everything to `stream` (stderr) from now on."""
+def start(level: str, form: str, stream: IO[str] | None = None) -> Calm:
+    """Send everything to `stream` (stderr) from now on, through the filter that is returned."""
     out = stream or sys.stderr
     terminal = out.isatty()
     handler = logging.StreamHandler(out)
-    handler.addFilter(Calm())
+    calm = Calm(handler.handle)
+    handler.addFilter(calm)
     people = form == "human" or (form == "auto" and terminal)
     handler.setFormatter(Human(terminal and "NO_COLOR" not in os.environ) if people else Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.raiseExceptions = False     # a log that cannot be written must not disturb the broker
+    return calm

@@ -33,8 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         if chosen.print_config:
             print(toml(config), end="")
             return 0
-        logs.start(config.log.level, config.log.format)
-        return run(config, chosen.hints)
+        return run(config, chosen.hints, logs.start(config.log.level, config.log.format))
     except StartError as error:
         print(f"robustmq-server: {logs.printable(str(error))}", file=sys.stderr)
         return CANNOT_START
@@ -42,20 +41,24 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
-def run(config: Config, hints: bool) -> int:
+def run(config: Config, hints: bool, calm: logs.Calm) -> int:
     """Serve until a signal comes."""
     import uvloop
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config, hints))
+        try:
+            runner.run(serve(config, hints, calm))
+        finally:
+            calm.end()
     return 0
 
 
-async def serve(config: Config, hints: bool) -> None:
+async def serve(config: Config, hints: bool, calm: logs.Calm) -> None:
     """The broker's life. StartError."""
     from robustmq.server.assembly import Broker
     descriptors = limits.raise_descriptors()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    calm.start(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     broker = Broker(config)
