@@ -288,9 +288,12 @@ cdef check(Status why):
         raise LogError(f"compaction stopped: the disk or memory refused (status {<int>why}); nothing is lost")
 
 
+cdef object SEED = int.from_bytes(os.urandom(8), "little")      # of this process: nobody can choose keys that collide
+
+
 cdef bytes key_of(const RecordView* view):
     """Its hash; None: the record has no key."""
-    return xxhash.xxh3_128_digest(view.key[:view.key_len]) if view.key != NULL else None
+    return xxhash.xxh3_128_digest(view.key[:view.key_len], SEED) if view.key != NULL else None
 
 
 cdef inline uint64_t hash_of(bytes key):
