@@ -113,7 +113,11 @@ cdef Status collect(Work* work) noexcept nogil:
 
 cdef void give_way(void* context, uint64_t bytes) noexcept nogil:
     cdef Sealer* sealer = <Sealer*>context
-    if journal_listed(sealer.journal) * 2 < sealer.journal.most_segments and sealer.asked <= sealer.sealed:
+    cdef bint asked
+    pthread_mutex_lock(&sealer.lock)
+    asked = sealer.asked > sealer.sealed
+    pthread_mutex_unlock(&sealer.lock)
+    if journal_listed(sealer.journal) * 2 < sealer.journal.most_segments and not asked:
         waker_wait_ns(&sealer.never, <int64_t>(bytes * 1000000000 // sealer.bytes_per_s))
 
 
