@@ -107,6 +107,9 @@ cdef Status partition_append_opening(Partition* partition, const uint8_t* batch,
 # NEED_MORE at end, also when nothing is left from `offset` to there; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
 
+# What of a sealed file reading `n` bytes from `offset` on will touch. False: none; it is in the journal, or elsewhere.
+cdef bint partition_stretch(Partition* partition, uint64_t offset, uint64_t n, Cold* stretch) noexcept nogil
+
 # Whether reading `n` bytes from `offset` on would have to wait for the disk; `cold` then says what to load (loader.pxd).
 cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil
 

@@ -7,6 +7,7 @@ from robustmq._fastpath.batch cimport (
     batch_base_offset, batch_last_offset_delta, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.mailbox cimport mailbox_post
+from robustmq._fastpath.platform cimport memory_resident
 from robustmq._fastpath.status cimport (
     DUPLICATE, NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, STORE_FAILED, UNKNOWN_TOPIC,
 )
@@ -18,7 +19,7 @@ from robustmq._fastpath.stores.journal cimport (
     journal_is_memory, journal_may_sync, journal_prepare, journal_try_append,
 )
 from robustmq._fastpath.stores.runs cimport (
-    ReadSpan, Runs, run_next, runs_at, runs_cold, runs_end, runs_free, runs_seek, runs_seek_time,
+    ReadSpan, Runs, run_next, runs_at, runs_stretch, runs_end, runs_free, runs_seek, runs_seek_time,
 )
 from robustmq._fastpath.stores.producers cimport (
     producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
@@ -194,7 +195,7 @@ cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span
     return why
 
 
-cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
+cdef bint partition_stretch(Partition* partition, uint64_t offset, uint64_t n, Cold* stretch) noexcept nogil:
     cdef Runs* runs = partition_runs(partition)
     cdef const IndexItem* item
     if runs == NULL:
@@ -202,7 +203,11 @@ cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold
     item = index_find_offset(&partition.index, offset)
     if item != NULL and item.base_offset <= offset:
         return False                                        # in the journal, or just sealed from it
-    return runs_cold(runs, offset, n, cold)
+    return runs_stretch(runs, offset, n, stretch)
+
+
+cdef bint partition_cold(Partition* partition, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
+    return partition_stretch(partition, offset, n, cold) and not memory_resident(cold.data, cold.n)
 
 
 cdef Status partition_next(Partition* partition, ReadSpan* span) noexcept nogil:

@@ -56,8 +56,8 @@ cdef uint32_t runs_from(Runs* runs, uint64_t offset) noexcept nogil         # th
 # span.position where the last of it stood.
 cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogil
 
-# Whether what runs_seek is about to touch, about `n` bytes of records from `offset` on, is not in memory.
-cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil
+# What runs_seek is about to touch, about `n` bytes of records from `offset` on. False: nothing on this disk.
+cdef bint runs_stretch(Runs* runs, uint64_t offset, uint64_t n, Cold* stretch) noexcept nogil
 
 # The record behind `span` in its run; NEED_MORE at the end of the run, CORRUPT.
 cdef Status run_next(ReadSpan* span) noexcept nogil

@@ -6,7 +6,7 @@ from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK
 from robustmq._fastpath.stores.journal cimport entry_body
 from robustmq._fastpath.stores.sealed cimport (
-    INDEX_EVERY, record_position, record_span, row_elsewhere, sealed_cold, sealed_drop, sealed_guess, sealed_near_offset,
+    INDEX_EVERY, record_position, record_span, row_elsewhere, sealed_stretch, sealed_drop, sealed_guess, sealed_near_offset,
     sealed_near_position, sealed_near_time, sealed_record, sealed_resume, sealed_use, sealed_want,
 )
 
@@ -189,7 +189,7 @@ cdef Status runs_seek(Runs* runs, uint64_t offset, ReadSpan* span) noexcept nogi
     return NEED_MORE
 
 
-cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcept nogil:
+cdef bint runs_stretch(Runs* runs, uint64_t offset, uint64_t n, Cold* stretch) noexcept nogil:
     cdef uint32_t i = runs_from(runs, offset)
     cdef SealedRun* run
     cdef uint64_t at
@@ -199,7 +199,7 @@ cdef bint runs_cold(Runs* runs, uint64_t offset, uint64_t n, Cold* cold) noexcep
     if row_elsewhere(run.row):
         return False                    # the disk has nothing to wait for
     at = sealed_guess(run.file, run.row, offset)
-    return sealed_cold(run.file, at, min(n + INDEX_EVERY, run.row.at + run.row.bytes - at), cold)
+    return sealed_stretch(run.file, at, min(n + INDEX_EVERY, run.row.at + run.row.bytes - at), stretch)
 
 
 cdef Status run_next(ReadSpan* span) noexcept nogil:

@@ -123,8 +123,8 @@ cdef void record_prefix(uint8_t* to, uint64_t position, const Entry* entry) noex
 cdef inline uint64_t record_position(const Entry* entry) noexcept nogil:
     return (<const uint64_t*>(<const char*>entry - SEALED_PREFIX))[0]
 
-# Whether [at, at + n) of a file is not in memory; `cold` then says what to load.
-cdef bint sealed_cold(SealedFile* file, uint64_t at, uint64_t n, Cold* cold) noexcept nogil
+# [at, at + n) of a file as the loader wants to hear of it. False: there is nothing to load there.
+cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretch) noexcept nogil
 
 # Where a record at or before `offset` should begin, by the index alone: no record is touched.
 cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offset) noexcept nogil

@@ -11,7 +11,7 @@ from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
-    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_resident, mmap, munmap, open, set_errno, unlink,
+    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, mmap, munmap, open, set_errno, unlink,
     waker_ring,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
@@ -123,15 +123,15 @@ cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offs
     return found.at if found != NULL else row.at
 
 
-cdef bint sealed_cold(SealedFile* file, uint64_t at, uint64_t n, Cold* cold) noexcept nogil:
+cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretch) noexcept nogil:
     if at >= file.size or load_acquire_u32(&file.failed):
         return False
-    cold.ref = &file.ref
-    cold.data = file.base + at
-    cold.n = min(n, file.size - at)
-    cold.failed = &file.failed
-    cold.loader = &file.store.loader
-    return not memory_resident(cold.data, cold.n)
+    stretch.ref = &file.ref
+    stretch.data = file.base + at
+    stretch.n = min(n, file.size - at)
+    stretch.failed = &file.failed
+    stretch.loader = &file.store.loader
+    return True
 
 
 cdef inline bint proven(const Entry* entry, Key key, uint64_t value) noexcept nogil:

@@ -94,6 +94,8 @@ cdef struct Session
 cdef struct Arrival:            # stalled.pxd; one per reactor
     Mail mail
     Session* stalled            # its reactor's
+    uint64_t asked              # loads, since start; its reactor's
+    uint64_t loaded             # of these; its reactor's
     void (*on_arrival)(Session* session, int64_t now_ns) noexcept nogil
 
 
@@ -163,6 +165,9 @@ cdef struct Session:
     uint64_t topic_epoch
     Session* stalled_next       # stalled.pxd
     Session* stalled_prev
+    uint64_t load               # the number of its last one, of its reactor's
+    uint64_t warm_from          # addresses: what that brought, or what was in memory already
+    uint64_t warm_to
     uint64_t sequence           # of its last entry in the journal
     uint32_t events_bytes       # since its last snapshot
     uint32_t considered         # records since then
@@ -184,7 +189,7 @@ cdef struct Session:
     uint8_t said_goodbye        # a DISCONNECT went out on this connection
     uint8_t durable             # persistent, and the log is on a disk
     uint8_t wished              # a snapshot was asked for
-    uint8_t stalled             # its next message is in the blob store
+    uint8_t stalled             # its next message is in the blob store, or on its way from the disk
     uint16_t client_id_len
     # client identifier follows
 

@@ -1,9 +1,17 @@
-"""Waiting for the blob store: see stalled.pxd."""
-from libc.stdint cimport uint32_t
+"""Waiting for the blob store or the disk: see stalled.pxd."""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free
 from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX
 from robustmq._fastpath.mailbox cimport Mail, Mailbox, mail_init, mailbox_post
+from robustmq._fastpath.platform cimport memory_resident
 from robustmq._fastpath.protocols.mqtt.session cimport Arrival
+from robustmq._fastpath.stores.loader cimport Cold, Load, loader_ask
+from robustmq._fastpath.stores.partition cimport partition_stretch
+
+
+cdef enum:
+    STRETCH = 512 << 10                 # bytes that a session asks for at a time; half of them pass before it looks again
 
 
 cdef void run_arrival(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
@@ -35,6 +43,37 @@ cdef void stall(Session* session) noexcept nogil:
     if head[0] != NULL:
         head[0].stalled_prev = session
     head[0] = session
+
+
+cdef void on_loaded(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    cdef Load* load = <Load*>mail
+    cdef Arrival* arrival = <Arrival*>load.owner
+    free(load)
+    arrival.loaded += 1
+    run_arrival(&arrival.mail, receiver, now_ns)
+
+
+cdef bint stalled_on_disk(Session* session, Partition* partition, uint64_t offset) noexcept nogil:
+    cdef Arrival* arrival = &session.core.arrivals[session.consumer.reactor]
+    cdef Cold stretch
+    cdef uint64_t at
+    cdef bint cold
+    if session.load > arrival.loaded:
+        return True
+    if not partition_stretch(partition, offset, STRETCH, &stretch):
+        return False
+    at = <uint64_t>stretch.data
+    if session.warm_from <= at < session.warm_to:
+        return False
+    cold = not memory_resident(stretch.data, stretch.n)
+    if cold and not loader_ask(&stretch, session.box, on_loaded, arrival):
+        return False
+    session.warm_from = at                      # once loaded it is taken as it is: memory may be short
+    session.warm_to = at + STRETCH // 2
+    if cold:
+        arrival.asked += 1
+        session.load = arrival.asked
+    return cold
 
 
 cdef void unstall(Session* session) noexcept nogil:

@@ -19,7 +19,7 @@ from robustmq._fastpath.protocols.mqtt.send cimport (
     PACKET_IDS, Source, count_failure, drop, emit, fly, has_room, note_busy, unfly, window_open,
 )
 from robustmq._fastpath.protocols.mqtt.session cimport Core, Dropped, Grant, Kept, Session, SessionState, session_release
-from robustmq._fastpath.protocols.mqtt.stalled cimport stall
+from robustmq._fastpath.protocols.mqtt.stalled cimport stall, stalled_on_disk
 from robustmq._fastpath.protocols.mqtt.wire cimport Ack, PacketType, Reason, Version, put_ack
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
@@ -40,8 +40,9 @@ cdef Status find_again(Partition* partition, Slot* slot, ReadSpan* span) noexcep
     return Status.OK
 
 
-cdef Status open_slot(Session* session, Slot* slot, Source* source) noexcept nogil:
-    """Where the slot's message lies. OUT_OF_RANGE: it left the log or its topic was deleted; ELSEWHERE: it will come."""
+cdef Status open_slot(Session* session, Slot* slot, bint may_wait, Source* source) noexcept nogil:
+    """Where the slot's message lies. OUT_OF_RANGE: it left the log or its topic was deleted; ELSEWHERE: it will come, from the
+    blob store or, if the session `may_wait` for it, from the disk."""
     cdef Core* core = session.core
     cdef Partition* partition = log_find_stream(core.log, slot.stream)
     cdef const Kept* kept
@@ -55,6 +56,8 @@ cdef Status open_slot(Session* session, Slot* slot, Source* source) noexcept nog
         source.batch = kept.batch
         source.n = kept.n
         source.flags = kept.flags
+    elif may_wait and slot.record != NO_RECORD and stalled_on_disk(session, partition, slot.record):
+        return Status.ELSEWHERE
     else:
         status = partition_at(partition, slot.position, &span)
         if status == Status.OUT_OF_RANGE and slot.record != NO_RECORD:
@@ -78,7 +81,7 @@ cdef Status send_slot(Session* session, Slot* slot, uint16_t packet_id, int64_t 
     cdef Message message
     cdef Frame frame
     cdef const Grant* grant
-    cdef Status status = open_slot(session, slot, &source)
+    cdef Status status = open_slot(session, slot, True, &source)
     if status != Status.OK:
         return status
     if slot.offset >= source.n:
@@ -283,7 +286,7 @@ cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     cdef Run run
     if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == 0:
         return
-    if open_slot(session, slot, &source) != Status.OK or slot.offset >= source.n:
+    if open_slot(session, slot, False, &source) != Status.OK or slot.offset >= source.n:
         drop(session, Dropped.DROP_EVICTED)             # also what is in the blob store: nobody would wait for it
         return
     cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
