@@ -52,6 +52,7 @@ from robustmq.server.seam import Seam
 from robustmq.server.state import Space, StateLog
 from robustmq.server.tiering.start import open_tier
 from robustmq.server.topics import TopicAdmin
+from robustmq.server.turns import Turns
 
 FLUSH_S = 2.5           # of the five seconds that an orderly end may take
 META_FILE = "meta.sqlite"
@@ -68,7 +69,7 @@ class Broker:
         self.started_s = time.monotonic()
         self._sessions: list[Session] = []
         self._ends = AsyncExitStack()
-        self._replacing = asyncio.Lock()            # held by who reads sealed runs to put others in their place
+        self._turns = Turns()
 
     async def open(self) -> None:
         """Everything up to accepting clients. StartError."""
@@ -170,7 +171,7 @@ class Broker:
     async def _open_tier(self) -> None:
         """Before the sessions of the last life: what they find in the blob store is asked for."""
         cluster = await cluster_id(self.meta, self.config.broker.cluster_id)
-        self.tier = await open_tier(self.config, self.log, self.meta, self.topic_admin, cluster, self._replacing,
+        self.tier = await open_tier(self.config, self.log, self.meta, self.topic_admin, cluster, self._turns,
                                     self._look_again)
         if self.tier is not None:
             self._ends.push_async_callback(self.tier.close)
@@ -192,7 +193,7 @@ class Broker:
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
         storage = self.config.storage
         retention = Retention(self.log, storage.retention_check_interval_ms, storage.cleaner_max_keys,
-                              self.topic_admin.compacted, self._replacing,
+                              self.topic_admin.compacted, self._turns,
                               Merge(self.log, storage.merge_bytes_per_s) if storage.store == "wal" else None)
         retention.open()
         self._ends.push_async_callback(retention.close)

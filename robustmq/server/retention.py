@@ -11,23 +11,24 @@ from robustmq._fastpath.broker.cleaner import clean
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
 from robustmq._fastpath.stores.merge import Merge
+from robustmq.server.turns import Turns
 
 logger = logging.getLogger(__name__)
 
 
 class Retention:
     """Runs from `open` until `close`, which waits for what is under way; compaction and merging end early then.
-    `compacted` names the streams of compacted topics; `lock` is held while runs are replaced: who reads some and writes
-    them again must not meet tiering, which replaces them as well. `merge`: None for a log in memory.
+    `compacted` names the streams of compacted topics; `turns` are shared with tiering, which replaces sealed runs too.
+    `merge`: None for a log in memory.
     """
 
     def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]],
-                 lock: asyncio.Lock, merge: Merge | None) -> None:
+                 turns: Turns, merge: Merge | None) -> None:
         self._log = log
         self._interval_s = interval_ms / 1000
         self._max_keys = max_keys
         self._compacted = compacted
-        self._lock = lock
+        self._turns = turns
         self._merge = merge
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -67,7 +68,7 @@ class Retention:
             if self._closing.is_set():
                 return
             try:
-                async with self._lock:
+                async with self._turns.take({stream}):
                     done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys,
                                                    self._closing.is_set)
             except (LogError, ValueError, LookupError, MemoryError) as error:
@@ -80,7 +81,7 @@ class Retention:
         try:
             more = await asyncio.to_thread(merge.plan) > 0
             while more and not self._closing.is_set():
-                async with self._lock:
+                async with self._turns.take(None):
                     more = await asyncio.to_thread(merge.step)
         except (LogError, MemoryError) as error:
             logger.warning("%s", error)

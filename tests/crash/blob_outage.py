@@ -17,15 +17,16 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from urllib.error import HTTPError
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.blobs import BUCKET, S3Server
 from tests.crash.broker import Broker, free_port
+from tests.interop.kit import metric, reaches
 
 TOPIC = "tiered"
+RELEASES = "robustmq_tier_releases_total"
 SIZE = 10_000                       # bytes of a record
 EACH_S = 0.01                       # a record, so a megabyte in a second
 SOON_S = 2.0                        # an acknowledgement
@@ -40,8 +41,9 @@ class Outage:
 
     def __init__(self, data_dir: Path) -> None:
         self.store = S3Server()
-        self.http = free_port()
-        self.broker = Broker(data_dir, {**SMALL, "http.listen": f"127.0.0.1:{self.http}",
+        http = f"127.0.0.1:{free_port()}"
+        self.http = f"http://{http}"
+        self.broker = Broker(data_dir, {**SMALL, "http.listen": http,
                                         "tier.url": f"s3://{BUCKET}/a?endpoint={self.store.endpoint}"})
         self.broker.start()
         servers = {"bootstrap.servers": f"127.0.0.1:{self.broker.kafka}"}
@@ -74,25 +76,15 @@ class Outage:
         self.acked += 1
         self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
 
-    def get(self, path: str) -> str:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
-                return str(answer.read().decode())
-        except HTTPError as error:
-            self.findings.append(f"{path}: {error}")
-            return "{}"
-
-    def metric(self, name: str) -> float:
-        return next(float(line.split()[1]) for line in self.get("/metrics").splitlines() if line.startswith(name + " "))
+    def degraded(self) -> bool:
+        """What /health/ready says."""
+        with urllib.request.urlopen(f"{self.http}/health/ready", timeout=10) as answer:
+            return "degraded" in json.loads(answer.read())
 
     def released(self, what: str, runs: float) -> None:
-        """Until so many runs have left the disk: nobody tells when, so the metrics are asked."""
-        end = time.monotonic() + PATIENCE_S
-        while self.metric("robustmq_tier_releases_total") < runs:
-            if time.monotonic() > end:
-                self.findings.append(f"{what}: nothing leaves the disk")
-                return
-            time.sleep(0.1)
+        """Until so many runs have left the disk."""
+        if not reaches(self.http, RELEASES, runs, PATIENCE_S):
+            self.findings.append(f"{what}: nothing leaves the disk")
 
     def read(self, first: int, end: int) -> None:
         """Records [first, end), each once and in order."""
@@ -116,13 +108,12 @@ class Outage:
         self.store.down()
         gone = self.sent
         self.write_for(seconds)
-        health = json.loads(self.get("/health/ready"))
-        if not health.get("degraded"):
-            self.findings.append(f"while the store is away: {health}")
+        if not self.degraded():
+            self.findings.append("while the store is away /health/ready does not say so")
         self.producer.flush(10)
         self.read(gone, self.sent)                  # all of it is here
         self.store.up()
-        runs = self.metric("robustmq_tier_releases_total")
+        runs = metric(self.http, RELEASES)
         self.released("afterwards", runs + max(1, (self.sent - gone) * SIZE // (2 << 20)))
         self.write_for(1)
         if self.producer.flush(10) or self.acked < self.sent:

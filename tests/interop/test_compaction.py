@@ -1,16 +1,15 @@
 """A compacted topic, seen by a consumer that starts at its beginning."""
 import json
-import queue
 import random
 import time
 
-import paho.mqtt.client as mqtt
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from robustmq.cli.main import main
 from tests.conftest import Broker, StartBroker
+from tests.interop.kit import Sleeper
 
 from .peers import kafka_tool, run
 
@@ -47,7 +46,7 @@ def fill(broker: Broker, topic: str, codec: str, keys: int = 7, more: bytes = b"
 
 
 def settled(broker: Broker, topic: str, keys: int = 7, more: bytes = b"") -> list[Row]:
-    """When compaction has left the latest of each key, these."""
+    """When compaction has left the latest of each key, these. Nobody tells when: the topic is read again."""
     latest = [(offset, b"key %d" % (offset % keys), b"%d" % offset + more) for offset in range(1000 - keys, 1000)]
     deadline = time.monotonic() + 30
     while (found := from_the_beginning(broker, topic, 1000)) != latest:
@@ -95,26 +94,12 @@ def test_what_waits_for_a_session_is_found_where_compaction_put_it(start_broker:
                                                                    restart: bool) -> None:
     broker = start_broker(storage__retention_check_interval_ms="1000", mqtt__max_queued="2000")
     compacted(broker, "c")
-    events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
-    client.on_connect = lambda *_: events.put(b"connected")
-    client.on_subscribe = lambda *_: events.put(b"subscribed")
-    client.on_message = lambda _client, _data, message: events.put(message.payload)
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
-    assert events.get(timeout=10) == b"connected"
-    client.subscribe("c", 1)
-    assert events.get(timeout=10) == b"subscribed"
-    client.disconnect()
-    client.loop_stop()
+    sleeper = Sleeper(broker, "c")
     fill(broker, "c", codec)
     latest = settled(broker, "c")
     if restart:
         assert broker.stop() == 0
         broker = start_broker(data_dir=broker.data_dir, mqtt__max_queued="2000")
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
-    assert events.get(timeout=10) == b"connected"
-    assert [events.get(timeout=10) for _ in latest] == [value for _, _, value in latest]
-    client.disconnect()
-    client.loop_stop()
+    sleeper.wake(broker)
+    assert [sleeper.next().payload for _ in latest] == [value for _, _, value in latest]
+    sleeper.sleep()

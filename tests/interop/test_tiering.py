@@ -2,18 +2,15 @@
 from __future__ import annotations
 
 import json
-import queue
-import time
 import urllib.request
 from pathlib import Path
 
-import paho.mqtt.client as mqtt
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from robustmq.cli.main import main
 from tests.conftest import Broker, StartBroker
-from tests.interop.kit import SMALL, metric, produce
+from tests.interop.kit import SMALL, Sleeper, metric, produce, reaches
 
 COUNT, SIZE = 1200, 10_000
 TIMEOUT_S = 60
@@ -32,11 +29,8 @@ def create(broker: Broker, topic: str) -> None:
 
 
 def released(broker: Broker, runs: int) -> None:
-    """Until so many runs have left the local disk: nobody tells when, so the metrics are asked."""
-    limit = time.monotonic() + TIMEOUT_S
-    while metric(broker, "robustmq_tier_releases_total") < runs:
-        assert time.monotonic() < limit, broker.log.read_text()[-2000:]
-        time.sleep(0.05)
+    """Until so many runs have left the local disk."""
+    assert reaches(broker.http, "robustmq_tier_releases_total", runs, TIMEOUT_S), broker.log.read_text()[-2000:]
 
 
 def test_a_kafka_consumer_reads_from_the_blob_store(start_broker: StartBroker, tmp_path: Path) -> None:
@@ -58,8 +52,8 @@ def test_a_kafka_consumer_reads_from_the_blob_store(start_broker: StartBroker, t
     [first] = consumer.offsets_for_times([TopicPartition("old", 0, 1)], TIMEOUT_S)
     assert first.error is None and first.offset == 0
     consumer.close()
-    assert metric(broker, "robustmq_tier_recalls_total") >= 6
-    assert metric(broker, "robustmq_tier_cached_bytes") <= 3 << 20
+    assert metric(broker.http, "robustmq_tier_recalls_total") >= 6
+    assert metric(broker.http, "robustmq_tier_cached_bytes") <= 3 << 20
     assert broker.stop() == 0
     assert main(["storage", "check", str(broker.data_dir)]) == 0        # what is elsewhere is no damage
 
@@ -68,31 +62,17 @@ def test_a_kafka_consumer_reads_from_the_blob_store(start_broker: StartBroker, t
 def test_a_session_whose_messages_were_tiered(start_broker: StartBroker, tmp_path: Path, restart: bool) -> None:
     broker = start(start_broker, tmp_path)
     create(broker, "old.mqtt")
-    arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
-    client.on_connect = lambda *_: ready.put("connected")
-    client.on_subscribe = lambda *_: ready.put("subscribed")
-    client.on_message = lambda _client, _data, message: arrived.put(message.payload)
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
-    assert ready.get(timeout=TIMEOUT_S) == "connected"
-    client.subscribe("old/mqtt", 1)
-    assert ready.get(timeout=TIMEOUT_S) == "subscribed"
-    client.disconnect()
-    client.loop_stop()
+    sleeper = Sleeper(broker, "old/mqtt")
     produce(broker, "old.mqtt", COUNT, SIZE)
     released(broker, 6)
     if restart:
         assert broker.stop() == 0
         broker = start(start_broker, tmp_path)
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
+    sleeper.wake(broker)
     for i in range(COUNT):
-        assert arrived.get(timeout=TIMEOUT_S).startswith(b"%d." % i)
-    client.disconnect()
-    client.loop_stop()
-    assert metric(broker, "robustmq_tier_recalls_total") >= 6
+        assert sleeper.next().payload.startswith(b"%d." % i)
+    sleeper.sleep()
+    assert metric(broker.http, "robustmq_tier_recalls_total") >= 6
     assert broker.stop() == 0
 
 
@@ -102,19 +82,7 @@ def test_more_topics_wait_after_a_restart_than_are_asked_for_at_once(start_broke
     broker = start(start_broker, tmp_path)
     for topic in (*topics, "filler"):
         create(broker, topic)
-    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
-    arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "sleeper", clean_session=False)
-    client.on_connect = lambda *_: ready.put("connected")
-    client.on_subscribe = lambda *_: ready.put("subscribed")
-    client.on_message = lambda _client, _data, message: arrived.put(message.topic)
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
-    assert ready.get(timeout=TIMEOUT_S) == "connected"
-    client.subscribe("many/+", 1)
-    assert ready.get(timeout=TIMEOUT_S) == "subscribed"
-    client.disconnect()
-    client.loop_stop()
+    sleeper = Sleeper(broker, "many/+")
     producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
     for topic in topics:
         producer.produce(topic, b"x", partition=0)
@@ -123,9 +91,7 @@ def test_more_topics_wait_after_a_restart_than_are_asked_for_at_once(start_broke
     released(broker, len(topics))
     assert broker.stop() == 0
     broker = start(start_broker, tmp_path)
-    client.connect(*broker.mqtt, keepalive=60)
-    client.loop_start()
-    assert {arrived.get(timeout=TIMEOUT_S) for _ in topics} == {topic.replace(".", "/") for topic in topics}
-    client.disconnect()
-    client.loop_stop()
+    sleeper.wake(broker)
+    assert {sleeper.next().topic for _ in topics} == {topic.replace(".", "/") for topic in topics}
+    sleeper.sleep()
     assert broker.stop() == 0

@@ -19,26 +19,25 @@ import xxhash
 
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from robustmq._fastpath.atomic cimport spin_lock, spin_unlock, store_release_u32
+from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, BATCH_HEADER, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.broker.sieve cimport Sieve, sieve_open
-from robustmq._fastpath.platform cimport memory_load
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport OK, Status
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry, entry_body
 from robustmq._fastpath.stores.log cimport Log
-from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy
+from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy, partition_runs
 from robustmq._fastpath.stores.producers cimport PRODUCERS_MAX, ProducerLast, producers_last
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
-    SEALED_PREFIX, SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
+    SEALED_PREFIX, SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
-    WRITER_CHUNK, Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
+    Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
 )
 
 from robustmq._fastpath.stores.files import LogError
@@ -79,7 +78,7 @@ cdef class Cleaning:
         qsbr_offline(self.slot)
 
     cdef hold(self, Partition* partition):
-        cdef Runs* runs = partition.runs if partition != NULL else NULL
+        cdef Runs* runs = partition_runs(partition) if partition != NULL else NULL
         cdef uint32_t i
         if runs == NULL:
             return
@@ -202,17 +201,12 @@ cdef class Cleaning:
                 del self.keys[key]
 
     cdef load(self, uint32_t i, uint64_t n):
-        """Bring `n` bytes of a run into memory: a page that the disk cannot give must not be touched."""
+        """Bring `n` bytes of a run into memory. LogError."""
         cdef SealedFile* file = self.runs[i].file
-        cdef uint64_t at = self.runs[i].row.at
-        cdef uint64_t end = at + n
-        cdef int failed = 0
+        cdef int failed
         with nogil:
-            while not failed and at < end:
-                failed = memory_load(file.base + at, min(end - at, <uint64_t>WRITER_CHUNK))
-                at += WRITER_CHUNK
+            failed = sealed_load(file, self.runs[i].row.at, n)
         if failed:
-            store_release_u32(&file.failed, 1)
             raise LogError(f"stream {self.stream} is not compacted: sealed file {file.id:016x} cannot be read ({os.strerror(failed)}); "
                            "replace the disk")
 

@@ -17,8 +17,7 @@ cdef struct Merging:
     Plan plan
     uint64_t next                       # stretch
     SealedRun* sources                  # of one stretch, with a reference on each one's file
-    uint32_t source_count
-    uint32_t source_cap
+    uint64_t source_count, source_cap
     waker_t never                       # waited for with a time: how writing gives way
     uint64_t bytes_per_s
     uint64_t written

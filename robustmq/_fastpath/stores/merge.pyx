@@ -1,22 +1,23 @@
 """Merging sealed runs: see merge.pxd."""
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_u32, store_release_u32
 from robustmq._fastpath.block cimport ref_release, ref_retain
-from robustmq._fastpath.platform cimport memory_load, waker_destroy, waker_init, waker_ring, waker_wait_ns
+from robustmq._fastpath.platform cimport waker_destroy, waker_init, waker_ring, waker_wait_ns
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport CORRUPT, NO_MEMORY, OK, SHUTTING_DOWN, Status
+from robustmq._fastpath.stores.arrays cimport array_grow
 from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry
 from robustmq._fastpath.stores.merge_plan cimport Stretch, plan_free, plan_make, rows_join
 from robustmq._fastpath.stores.partition cimport Partition, Policy, partition_runs
 from robustmq._fastpath.stores.runs cimport Runs, runs_all, runs_from
 from robustmq._fastpath.stores.sealed cimport (
-    SealedFile, SealedRow, record_position, record_span, row_elsewhere, sealed_drop, sealed_record,
+    SealedFile, SealedRow, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
-    WRITER_CHUNK, Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
+    Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
     writer_put_row,
 )
 
@@ -31,14 +32,8 @@ cdef enum:
 # --- what a stretch is now --------------------------------------------------------------------------------------------
 
 cdef bint add_source(Merging* merging, SealedRun* run) noexcept nogil:
-    cdef uint32_t cap = merging.source_cap * 2 if merging.source_cap else 64
-    cdef SealedRun* grown
-    if merging.source_count == merging.source_cap:
-        grown = <SealedRun*>realloc(merging.sources, cap * sizeof(SealedRun))
-        if grown == NULL:
-            return False
-        merging.sources = grown
-        merging.source_cap = cap
+    if not array_grow(<void**>&merging.sources, merging.source_count, &merging.source_cap, sizeof(SealedRun)):
+        return False
     ref_retain(&run.file.ref)
     merging.sources[merging.source_count] = run[0]
     merging.source_count += 1
@@ -80,19 +75,13 @@ cdef bint gather(Merging* merging, const Stretch* stretch) noexcept nogil:
 
 
 cdef bint is_proven(SealedRun* run) noexcept nogil:
-    """Every record is what was written. Brings them into memory: a page that the disk cannot give must not be touched."""
+    """Every record is what was written."""
     cdef uint64_t at = run.row.at
     cdef uint64_t end = run.row.at + run.row.bytes
-    cdef uint64_t loaded = at
-    cdef uint64_t n
     cdef uint32_t batches = 0
     cdef const Entry* entry
-    while loaded < end:
-        n = min(end - loaded, <uint64_t>WRITER_CHUNK)
-        if memory_load(run.file.base + loaded, n) != 0:
-            store_release_u32(&run.file.failed, 1)
-            return False
-        loaded += n
+    if sealed_load(run.file, at, run.row.bytes) != 0:
+        return False
     while at < end:
         entry = sealed_record(run.file, at, end, run.row.stream)
         if entry == NULL:

@@ -1,10 +1,11 @@
 """What is worth writing again: see merge_plan.pxd."""
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online
 from robustmq._fastpath.status cimport NO_MEMORY, OK
+from robustmq._fastpath.stores.arrays cimport array_by_stream, array_grow
 from robustmq._fastpath.stores.core cimport core_find, core_policy
 from robustmq._fastpath.stores.partition cimport CLEANUP_DELETE, Partition, partition_runs
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
@@ -32,25 +33,12 @@ cdef void widen(Window* window, uint64_t bytes) noexcept nogil:
         window.best = window.count
 
 
-cdef bint grow(void** table, uint64_t count, uint64_t* cap, size_t each) noexcept nogil:
-    cdef uint64_t wanted = cap[0] * 2 if cap[0] else 1024
-    cdef void* grown
-    if count < cap[0]:
-        return True
-    grown = realloc(table[0], wanted * each)
-    if grown == NULL:
-        return False
-    table[0] = grown
-    cap[0] = wanted
-    return True
-
-
 # --- files ------------------------------------------------------------------------------------------------------------
 
 cdef Status note_file(Plan* plan, SealedFile* file) noexcept nogil:
     if file.look == plan.core.sealed.looks:
         return OK
-    if not grow(<void**>&plan.files, plan.file_count, &plan.file_cap, sizeof(SealedFile*)):
+    if not array_grow(<void**>&plan.files, plan.file_count, &plan.file_cap, sizeof(SealedFile*)):
         return NO_MEMORY
     ref_retain(&file.ref)
     plan.files[plan.file_count] = file
@@ -88,7 +76,8 @@ cdef void choose_files(Plan* plan) noexcept nogil:
     cdef SealedFile* file
     cdef uint64_t i
     memset(&window, 0, sizeof(Window))
-    qsort(plan.files, plan.file_count, sizeof(SealedFile*), smallest_last)
+    if plan.file_count:
+        qsort(plan.files, plan.file_count, sizeof(SealedFile*), smallest_last)
     for i in range(plan.file_count, 0, -1):
         file = plan.files[i - 1]
         if not file.stays and file.size < plan.small:
@@ -122,7 +111,7 @@ cdef bint rows_join(const Policy* policy, const SealedRow* row, const SealedRow*
 
 cdef Status add_stretch(Plan* plan, SealedRun* first, SealedRun* last) noexcept nogil:
     cdef Stretch* stretch
-    if not grow(<void**>&plan.stretches, plan.count, &plan.cap, sizeof(Stretch)):
+    if not array_grow(<void**>&plan.stretches, plan.count, &plan.cap, sizeof(Stretch)):
         return NO_MEMORY
     stretch = &plan.stretches[plan.count]
     stretch.stream = first.row.stream
@@ -191,14 +180,6 @@ cdef Status each(Plan* plan, int slot,
     return why
 
 
-cdef int by_stream(const void* a, const void* b) noexcept nogil:
-    cdef const Stretch* x = <const Stretch*>a
-    cdef const Stretch* y = <const Stretch*>b
-    if x.stream != y.stream:
-        return -1 if x.stream < y.stream else 1
-    return -1 if x.base_offset < y.base_offset else x.base_offset > y.base_offset
-
-
 cdef Status plan_make(Plan* plan, LogCore* core, int slot) noexcept nogil:
     cdef Status why
     memset(plan, 0, sizeof(Plan))
@@ -209,7 +190,8 @@ cdef Status plan_make(Plan* plan, LogCore* core, int slot) noexcept nogil:
     if why == OK:
         choose_files(plan)
         why = each(plan, slot, choose)
-    qsort(plan.stretches, plan.count, sizeof(Stretch), by_stream)
+    if plan.count:                      # of nothing there is no array
+        qsort(plan.stretches, plan.count, sizeof(Stretch), array_by_stream)
     return why
 
 

@@ -126,6 +126,10 @@ cdef inline uint64_t record_position(const Entry* entry) noexcept nogil:
 # [at, at + n) of a file as the loader wants to hear of it. False: there is nothing to load there.
 cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretch) noexcept nogil
 
+# Bring [at, at + n) of a file into memory, for who is about to touch all of it and may wait: a page that the disk cannot give
+# must not be touched. 0, or errno; then the file has `failed`.
+cdef int sealed_load(SealedFile* file, uint64_t at, uint64_t n) noexcept nogil
+
 # Where a record at or before `offset` should begin, by the index alone: no record is touched.
 cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offset) noexcept nogil
 

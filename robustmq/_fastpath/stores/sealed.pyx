@@ -5,16 +5,18 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport (
     fetch_add_u32, fetch_add_u64, fetch_sub_u32, load_acquire_u32, spin_lock, spin_unlock, store_relaxed_u64,
+    store_release_u32,
 )
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_last_offset_delta, batch_max_timestamp
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
-    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, mmap, munmap, open, set_errno, unlink,
-    waker_ring,
+    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_load,
+    mmap, munmap, open, set_errno, unlink, waker_ring,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
+from robustmq._fastpath.stores.loader cimport LOAD_WINDOW
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, MARK_PAD, MARK_RESERVED, entry_body, entry_intact, entry_length,
 )
@@ -132,6 +134,17 @@ cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretc
     stretch.failed = &file.failed
     stretch.loader = &file.store.loader
     return True
+
+
+cdef int sealed_load(SealedFile* file, uint64_t at, uint64_t n) noexcept nogil:
+    cdef uint64_t end = at + n
+    cdef int failed = 0
+    while failed == 0 and at < end:
+        failed = memory_load(file.base + at, min(end - at, <uint64_t>LOAD_WINDOW))
+        at += LOAD_WINDOW
+    if failed:
+        store_release_u32(&file.failed, 1)
+    return failed
 
 
 cdef inline bint proven(const Entry* entry, Key key, uint64_t value) noexcept nogil:

@@ -1,7 +1,7 @@
 """Writing a sealed file: see sealed_writer.pxd."""
 from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport fetch_add_u64
 from robustmq._fastpath.batch cimport batch_max_timestamp
@@ -9,6 +9,7 @@ from robustmq._fastpath.platform cimport (
     O_CLOEXEC, O_CREAT, O_RDWR, O_TRUNC, close, directory_sync, fdatasync, file_write, file_write_back, open, rename, unlink,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
+from robustmq._fastpath.stores.arrays cimport array_grow
 from robustmq._fastpath.stores.journal cimport entry_body, entry_length
 from robustmq._fastpath.stores.sealed cimport (
     INDEX_EVERY, SEALED_FOOTER, SEALED_HEADER, SEALED_PREFIX, record_prefix, record_span, row_elsewhere, sealed_foot, sealed_head,
@@ -75,22 +76,9 @@ cdef Status put(Writer* writer, const uint8_t* data, uint64_t n) noexcept nogil:
     return OK
 
 
-cdef bint room(void** table, uint64_t count, uint64_t* cap, uint64_t each) noexcept nogil:
-    cdef uint64_t wanted = cap[0] * 2 if cap[0] else 16
-    cdef void* grown
-    if count < cap[0]:
-        return True
-    grown = realloc(table[0], wanted * each)
-    if grown == NULL:
-        return False
-    table[0] = grown
-    cap[0] = wanted
-    return True
-
-
 cdef Status writer_begin_run(Writer* writer, uint64_t stream, uint64_t base_offset, uint64_t cleaned_at) noexcept nogil:
     cdef SealedRow* row
-    if not room(<void**>&writer.rows, writer.row_count, &writer.row_cap, sizeof(SealedRow)):
+    if not array_grow(<void**>&writer.rows, writer.row_count, &writer.row_cap, sizeof(SealedRow)):
         return NO_MEMORY
     row = &writer.rows[writer.row_count]
     memset(row, 0, sizeof(SealedRow))
@@ -107,7 +95,7 @@ cdef Status writer_begin_run(Writer* writer, uint64_t stream, uint64_t base_offs
 
 cdef Status note_index(Writer* writer, SealedRow* row, const Entry* entry, uint64_t position) noexcept nogil:
     cdef SealedIndexRow* item
-    if not room(<void**>&writer.index, writer.index_count, &writer.index_cap, sizeof(SealedIndexRow)):
+    if not array_grow(<void**>&writer.index, writer.index_count, &writer.index_cap, sizeof(SealedIndexRow)):
         return NO_MEMORY
     item = &writer.index[writer.index_count]
     item.base_offset = entry.base_offset
@@ -149,7 +137,7 @@ cdef void writer_end_run(Writer* writer, uint64_t end_offset) noexcept nogil:
 
 
 cdef Status writer_put_row(Writer* writer, const SealedRow* row) noexcept nogil:
-    if not room(<void**>&writer.rows, writer.row_count, &writer.row_cap, sizeof(SealedRow)):
+    if not array_grow(<void**>&writer.rows, writer.row_count, &writer.row_cap, sizeof(SealedRow)):
         return NO_MEMORY
     writer.rows[writer.row_count] = row[0]
     writer.row_count += 1

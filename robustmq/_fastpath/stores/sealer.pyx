@@ -1,6 +1,6 @@
 """Sealing journal segments: see sealer.pxd."""
 from libc.stdint cimport int64_t, uint8_t
-from libc.stdlib cimport free, qsort, realloc
+from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, store_release_u32
 from robustmq._fastpath.batch cimport batch_last_offset_delta
@@ -11,6 +11,7 @@ from robustmq._fastpath.platform cimport (
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK, SHUTTING_DOWN, STORE_FAILED
+from robustmq._fastpath.stores.arrays cimport array_by_stream, array_grow
 from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, MARK_PAD, Entry, count, entry_body, entry_length, entry_stride, journal_durable, journal_fail, journal_health,
@@ -63,26 +64,12 @@ cdef inline uint64_t end_of(const Entry* entry) noexcept nogil:
 # --- what to seal -----------------------------------------------------------------------------------------------------
 
 cdef bint add_item(Work* work, uint64_t stream, uint64_t at) noexcept nogil:
-    cdef uint64_t cap = work.cap * 2 if work.cap else 1024
-    cdef Item* grown
-    if work.count == work.cap:
-        grown = <Item*>realloc(work.items, cap * sizeof(Item))
-        if grown == NULL:
-            return False
-        work.items = grown
-        work.cap = cap
+    if not array_grow(<void**>&work.items, work.count, &work.cap, sizeof(Item)):
+        return False
     work.items[work.count].stream = stream
     work.items[work.count].at = at
     work.count += 1
     return True
-
-
-cdef int by_stream(const void* a, const void* b) noexcept nogil:
-    cdef const Item* x = <const Item*>a
-    cdef const Item* y = <const Item*>b
-    if x.stream != y.stream:
-        return -1 if x.stream < y.stream else 1
-    return -1 if x.at < y.at else x.at > y.at
 
 
 cdef bint wanted(Work* work, const Entry* entry) noexcept nogil:
@@ -105,7 +92,7 @@ cdef Status collect(Work* work) noexcept nogil:
                 return NO_MEMORY
         at += entry_stride(entry_length(entry))
     if not sorted:
-        qsort(work.items, work.count, sizeof(Item), by_stream)
+        qsort(work.items, work.count, sizeof(Item), array_by_stream)
     return OK
 
 
@@ -129,15 +116,9 @@ cdef Status open_writer(Work* work, Writer* writer) noexcept nogil:
 
 
 cdef Status finish(Work* work, Writer* writer) noexcept nogil:
-    cdef uint64_t cap = work.file_cap * 2 if work.file_cap else 8
-    cdef SealedFile** grown
     cdef Status why
-    if work.file_count == work.file_cap:
-        grown = <SealedFile**>realloc(work.files, cap * sizeof(SealedFile*))
-        if grown == NULL:
-            return NO_MEMORY
-        work.files = grown
-        work.file_cap = cap
+    if not array_grow(<void**>&work.files, work.file_count, &work.file_cap, sizeof(SealedFile*)):
+        return NO_MEMORY
     why = writer_finish(writer, &work.files[work.file_count])
     if why == OK:
         work.file_count += 1

@@ -16,6 +16,7 @@ from robustmq.server.blob.blob import Blob, BlobError, BlobMissing
 from robustmq.server.tiering.backoff import Backoff, whole
 from robustmq.server.tiering.objects import Object
 from robustmq.server.tiering.runs import runs_of
+from robustmq.server.turns import Turns
 
 PART = 8 << 20
 Key = tuple[int, int]               # stream, base offset
@@ -25,16 +26,16 @@ logger = logging.getLogger(__name__)
 class Recalls:
     """Runs that are wanted, and those that have been brought back."""
 
-    def __init__(self, blob: Blob, remote: Remote, directory: Path, cache_bytes: int, lock: asyncio.Lock,
+    def __init__(self, blob: Blob, remote: Remote, directory: Path, cache_bytes: int, turns: Turns,
                  find: Callable[[int, int], Object | None], tried: Callable[[], object]) -> None:
-        """`lock`: held while runs are replaced. `find`: the object of a stream's run. `tried`: called when a run has
+        """`turns`: with who replaces runs as well. `find`: the object of a stream's run. `tried`: called when a run has
         come, or cannot come now: readers that wait look again, and ask again for what the log had no room to remember.
         """
         self._blob = blob
         self._remote = remote
         self._directory = directory
         self._cache_bytes = cache_bytes
-        self._lock = lock
+        self._turns = turns
         self._find = find
         self._tried = tried
         self._wanted: dict[Key, None] = {}
@@ -120,7 +121,7 @@ class Recalls:
         path = self._directory / f"recall-{stream:x}-{base:x}.writing"
         try:
             await self._download(item, path)
-            async with self._lock:
+            async with self._turns.take({stream}):
                 file = await whole(self._remote.recall, path, stream, item.base, item.end)
         except ValueError:
             self._lost.add((stream, base))
@@ -138,7 +139,7 @@ class Recalls:
             del self._cached[stream, base]
             out.append((stream, base, file, item.file))
         if out:
-            async with self._lock:
+            async with self._turns.take({stream for stream, *_ in out}):
                 await whole(self._remote.release, out)
 
     async def _download(self, item: Object, path: Path) -> None:

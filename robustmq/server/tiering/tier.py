@@ -27,6 +27,7 @@ from robustmq.server.tiering.objects import Object, Objects, object_key
 from robustmq.server.tiering.recalls import Recalls
 from robustmq.server.tiering.runs import Run, runs_of, to_release
 from robustmq.server.topics import Topic, TopicAdmin
+from robustmq.server.turns import Turns
 
 FOOTER = 64                 # bytes of a sealed file that tell it from every other (docs/formats/sealed.md)
 logger = logging.getLogger(__name__)
@@ -36,18 +37,18 @@ class Tier:
     """From `open` until `close`."""
 
     def __init__(self, blob: Blob, log: Log, objects: Objects, topics: TopicAdmin, *, directory: Path, cluster: str,
-                 cache_bytes: int, interval_ms: int, lock: asyncio.Lock, tried: Callable[[], object]) -> None:
-        """`directory`: of the sealed files. `lock`, `tried`: as for Recalls."""
+                 cache_bytes: int, interval_ms: int, turns: Turns, tried: Callable[[], object]) -> None:
+        """`directory`: of the sealed files. `turns`, `tried`: as for Recalls."""
         self.objects = objects
         self._blob = blob
         self._log = log
         self._topics = topics
         self._directory = directory
-        self._lock = lock
+        self._turns = turns
         self._cluster = cluster
         self._interval_s = interval_ms / 1000
         self._remote = Remote(log)
-        self.recalls = Recalls(blob, self._remote, directory, cache_bytes, lock, self._find, tried)
+        self.recalls = Recalls(blob, self._remote, directory, cache_bytes, turns, self._find, tried)
         self._backoff = Backoff()
         self._never = asyncio.Event()
         self._proven = False
@@ -167,7 +168,7 @@ class Tier:
             journal = self._log.partition(stream).bytes
             out = to_release(runs_of(self._remote, stream), uploaded.keys(), journal, configs, time.time_ns() // 10**6)
             if out:
-                async with self._lock:
+                async with self._turns.take({stream}):
                     await whole(self._remote.release, [(stream, run.base, run.file, run.file) for run in out])
                 self.released += len(out)
 

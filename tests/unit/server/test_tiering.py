@@ -17,6 +17,7 @@ from robustmq.server.tiering.objects import Objects
 from robustmq.server.tiering.runs import runs_of
 from robustmq.server.tiering.tier import Tier
 from robustmq.server.topics import TopicAdmin
+from robustmq.server.turns import Turns
 from tests.batches import batch, values
 from tests.logs import open_log
 from tests.unit.test_merge import merge
@@ -63,7 +64,7 @@ class World:
         await self.admin.open()
         self.tier = Tier(self.blob, self.log, Objects(self.meta, self.admin), self.admin, cluster="c",
                          directory=self.path / "data" / "sealed", cache_bytes=self.cache_bytes, interval_ms=10**8,
-                         lock=asyncio.Lock(), tried=lambda: None)
+                         turns=Turns(), tried=lambda: None)
         await self.tier.open()
         return self
 
