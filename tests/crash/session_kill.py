@@ -22,8 +22,7 @@ from tests.crash.broker import Broker
 from tests.crash.mqtt_client import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Client
 
 WINDOW = 50
-SMALL = {"storage.segment_bytes": "1MiB", "storage.journal_bytes": "8MiB", "mqtt.max_packet_size": "128KiB",
-         "kafka.message_max_bytes": "256KiB", "mqtt.max_queued": "1000000"}
+SMALL = {"storage.segment_bytes": "16MiB", "storage.journal_bytes": "64MiB", "mqtt.max_queued": "131072"}
 
 
 class Life(threading.Thread):

@@ -17,6 +17,7 @@ from robustmq.server.config.sections import Mapping as Rule
 from robustmq.server.errors import StartError
 
 ENVIRONMENT = "ROBUSTMQ_"
+QUEUED_BYTES = 32           # of a message in the snapshot of its session (docs/formats/sessions.md)
 Values = dict[str, dict[str, Any]]
 
 
@@ -128,6 +129,10 @@ def check_whole(config: Config) -> None:
         if size > storage.segment_bytes // 4:
             raise ConfigError(f"{name} = {size} is more than a quarter of storage.segment_bytes; allowed is at most "
                               f"{storage.segment_bytes // 4}, or larger segments")
+    if config.mqtt.max_queued * QUEUED_BYTES > storage.segment_bytes // 4:
+        raise ConfigError(f"mqtt.max_queued = {config.mqtt.max_queued} is more than a session's snapshot has room for, a "
+                          f"quarter of storage.segment_bytes; allowed is at most "
+                          f"{storage.segment_bytes // 4 // QUEUED_BYTES}, or larger segments")
     if storage.journal_bytes < 2 * storage.segment_bytes:
         raise ConfigError(f"storage.journal_bytes = {storage.journal_bytes} is less than two segments; allowed is at "
                           f"least {2 * storage.segment_bytes}, or a smaller storage.segment_bytes")

@@ -84,6 +84,13 @@ def test_a_mistake_in_the_environment_names_the_variable() -> None:
         load(None, {"ROBUSTMQ_MQTT_MAX_QUEUD": "1"}, [])
 
 
+def test_a_queue_fits_into_the_snapshot_of_its_session() -> None:
+    small = ["storage.segment_bytes=1MiB", "kafka.message_max_bytes=100000", "mqtt.max_packet_size=100000"]
+    assert load(None, {}, [*small, "mqtt.max_queued=8192"]).mqtt.max_queued == 8192
+    with pytest.raises(ConfigError, match="at most 8192, or larger segments"):
+        load(None, {}, [*small, "mqtt.max_queued=8193"])
+
+
 def test_a_memory_store_promises_what_it_can() -> None:
     assert load(None, {}, ["storage.store=memory"]).storage.durability == "memory"
     with pytest.raises(ConfigError, match="wal"):
