@@ -130,8 +130,8 @@ def check_whole(config: Config) -> None:
             raise ConfigError(f"{name} = {size} is more than a quarter of storage.segment_bytes; allowed is at most "
                               f"{storage.segment_bytes // 4}, or larger segments")
     if config.mqtt.max_queued * QUEUED_BYTES > storage.segment_bytes // 4:
-        raise ConfigError(f"mqtt.max_queued = {config.mqtt.max_queued} is more than a session's snapshot has room for, a "
-                          f"quarter of storage.segment_bytes; allowed is at most "
+        raise ConfigError(f"mqtt.max_queued = {config.mqtt.max_queued} is more than a session's snapshot has room "
+                          "for, a quarter of storage.segment_bytes; allowed is at most "
                           f"{storage.segment_bytes // 4 // QUEUED_BYTES}, or larger segments")
     if storage.journal_bytes < 2 * storage.segment_bytes:
         raise ConfigError(f"storage.journal_bytes = {storage.journal_bytes} is less than two segments; allowed is at "

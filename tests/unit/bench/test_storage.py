@@ -25,8 +25,8 @@ def test_appends_and_acknowledgements(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_a_restart_finds_all_and_readers_catch_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reopen, "GIB", 4 << 20)
-    restart, *caught = storage.run_storage([robustmq("memory", []), DISK], ["reopen"],
-                                           replace(SHORT, seconds=1, data_dir=tmp_path))     # some appends, on any machine
+    how = replace(SHORT, seconds=1, data_dir=tmp_path)      # so long that something is appended on any machine
+    restart, *caught = storage.run_storage([robustmq("memory", []), DISK], ["reopen"], how)
     assert restart.values["ready s"]
     assert [bool(figure.values["read MB/s"]) for figure in caught] == [False, True, False, True]
     assert all(figure.values["appended MB/s"] for figure in caught)
