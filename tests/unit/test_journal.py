@@ -400,6 +400,7 @@ def test_after_a_failed_sync_the_disk_counts(tmp_path: Path) -> None:
 
 FULL = """
     import resource, signal, sys
+    from pathlib import Path
     from robustmq._fastpath.stores.log import Log
     from robustmq._fastpath.stores.files import LogError
     from tests.batches import batch
@@ -407,7 +408,7 @@ FULL = """
     part = log.create_stream("t", bytes(16), 0, 1)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     part.append(batch([b"0"]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))       # no further segment can be made
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, resource.RLIM_INFINITY))       # no further segment can be made
     count = 1
     try:
         while count < 1000:
@@ -417,6 +418,12 @@ FULL = """
         assert "full" in str(error), error
         assert log.health() == "full"
         assert part.read(0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    made = sorted(Path(sys.argv[1]).rglob("*"))
+    try:
+        log.seal()                      # closes the segment at the tail, which takes the next one
+    except LogError as error:
+        assert sorted(Path(sys.argv[1]).rglob("*")) == made, "what failed is not tried again before a restart"
         print(count)
 """
 

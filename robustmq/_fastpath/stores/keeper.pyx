@@ -37,8 +37,11 @@ cdef void write_pad(Segment* segment, uint64_t offset, uint64_t n) noexcept nogi
 
 
 cdef Status make_spare(Journal* journal) noexcept nogil:
-    """The segment that comes next; under roll_lock. What is wrong with the disk is sticky."""
+    """The segment that comes next; under roll_lock. What is wrong with the disk is sticky: who waited for the lock while
+    another thread found out does not try again."""
     cdef uint64_t sequence = (journal_tail(journal) - 1 >> journal.segments.shift) + 1
+    if journal_health(journal) != OK:
+        return journal_health(journal)
     if segments_full(&journal.segments, sequence):
         return STORE_FULL               # all slots taken: the keeper is far behind. Not the disk's fault, so not sticky
     journal.spare = segment_prepare(&journal.segments, sequence)
