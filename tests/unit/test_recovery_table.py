@@ -154,16 +154,25 @@ def test_the_journal_is_gone(tmp_path: Path) -> None:
     made(tmp_path, sealed=True)
     before = {file.name: file.read_bytes() for file in sealed_files(tmp_path)}
     shutil.rmtree(tmp_path / "journal")
-    with pytest.raises(LogError, match="journal is empty or gone although there are sealed files"):
+    with pytest.raises(LogError, match="journal is empty or gone although there are"):
         open_log(tmp_path)
     assert {file.name: file.read_bytes() for file in sealed_files(tmp_path)} == before
 
 
 def test_all_segments_are_gone(tmp_path: Path) -> None:
+    """What was sealed is served, the loss is told."""
+    made(tmp_path, sealed=True)
+    for segment in (tmp_path / "journal").glob("*.journal"):
+        segment.unlink()
+    found, notes = recovered(tmp_path)
+    assert found == list(range(ROUNDS)) and notes == "all segments of the journal are missing: what they held is lost"
+
+
+def test_all_state_segments_are_gone(tmp_path: Path) -> None:
     """The names of the streams were in them: nothing is served, nothing is deleted."""
     made(tmp_path, sealed=True)
     count = len(sealed_files(tmp_path))
-    for segment in (tmp_path / "journal").glob("*.journal"):
+    for segment in (tmp_path / "state").glob("*.journal"):
         segment.unlink()
     log = open_log(tmp_path)
     notes, streams = log.recovered["notes"], log.streams()
@@ -173,18 +182,20 @@ def test_all_segments_are_gone(tmp_path: Path) -> None:
     assert len(list((tmp_path / "sealed").glob("*.orphaned"))) == count
 
 
-def test_the_sealed_directory_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["sealed", "state"])
+def test_a_directory_is_gone(tmp_path: Path, name: str) -> None:
     made(tmp_path, sealed=True)
-    shutil.rmtree(tmp_path / "sealed")
-    with pytest.raises(LogError, match="sealed is empty or gone"):
+    shutil.rmtree(tmp_path / name)
+    with pytest.raises(LogError, match=f"{name} is empty or gone"):
         open_log(tmp_path)
 
 
-def test_the_sealed_directory_of_another_broker(tmp_path: Path) -> None:
-    for name in ("ours", "theirs"):
-        made(tmp_path / name, sealed=True)
-    shutil.rmtree(tmp_path / "ours/sealed")
-    shutil.copytree(tmp_path / "theirs/sealed", tmp_path / "ours/sealed")
+@pytest.mark.parametrize("name", ["sealed", "state"])
+def test_a_directory_of_another_broker(tmp_path: Path, name: str) -> None:
+    for owner in ("ours", "theirs"):
+        made(tmp_path / owner, sealed=True)
+    shutil.rmtree(tmp_path / "ours" / name)
+    shutil.copytree(tmp_path / "theirs" / name, tmp_path / "ours" / name)
     with pytest.raises(LogError, match="belongs to another data directory"):
         open_log(tmp_path / "ours")
 
@@ -247,7 +258,7 @@ def test_a_sealed_file_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "are missing" in notes
 
 
-@pytest.mark.parametrize("file", ["journal/FORMAT", "sealed/FORMAT"])
+@pytest.mark.parametrize("file", ["journal/FORMAT", "state/FORMAT", "sealed/FORMAT"])
 def test_another_version(tmp_path: Path, file: str) -> None:
     made(tmp_path, sealed=True)
     (tmp_path / file).write_text("robustmq journal 9\nsegment_bytes 1048576\n")
@@ -308,7 +319,7 @@ def test_log_older_than_the_metadata(tmp_path: Path) -> None:
     start(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "backup")
     start(tmp_path / "a")
-    for name in ("journal", "sealed"):
+    for name in ("journal", "state", "sealed"):
         shutil.rmtree(tmp_path / "a" / name)
         shutil.copytree(tmp_path / "backup" / name, tmp_path / "a" / name)
     assert "the log is older than the metadata" in start(tmp_path / "a")[0]
@@ -322,7 +333,7 @@ def test_metadata_and_log_of_two_brokers(tmp_path: Path, theirs: str) -> None:
     if theirs == "metadata":
         put_meta(tmp_path / "b", tmp_path / "a")
     else:
-        for name in ("journal", "sealed"):
+        for name in ("journal", "state", "sealed"):
             shutil.rmtree(tmp_path / "a" / name)
             shutil.copytree(tmp_path / "b" / name, tmp_path / "a" / name)
     with pytest.raises(StartError, match="belongs to another directory"):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import struct
 import threading
 import time
@@ -164,10 +165,9 @@ def test_what_was_sealed_but_is_still_in_the_journal_counts_once(tmp_path: Path)
     """As after a SIGKILL between the sealed file and the end of its journal segment."""
     log = filled(tmp_path / "a", streams=2)
     log.sync()
-    for name in ("journal", "sealed"):
-        (tmp_path / "b" / name).mkdir(parents=True)
-    for file in (tmp_path / "a" / "journal").iterdir():
-        (tmp_path / "b" / "journal" / file.name).write_bytes(file.read_bytes())
+    for name in ("journal", "state"):
+        shutil.copytree(tmp_path / "a" / name, tmp_path / "b" / name)
+    (tmp_path / "b" / "sealed").mkdir()
     log.seal()
     for file in (tmp_path / "a" / "sealed").iterdir():
         (tmp_path / "b" / "sealed" / file.name).write_bytes(file.read_bytes())
@@ -407,13 +407,13 @@ def test_a_directory_before_the_file_is_not_believed(tmp_path: Path) -> None:
     log.close()
 
 
-def test_sealed_records_outlive_a_journal_that_was_damaged(tmp_path: Path) -> None:
+def test_sealed_records_outlive_a_state_log_that_was_damaged(tmp_path: Path) -> None:
     log = filled(tmp_path, streams=2)
     log.seal()
     log.close()
     file, = sealed_files(tmp_path)
     whole = file.read_bytes()
-    for segment in (tmp_path / "journal").glob("*.journal"):
+    for segment in (tmp_path / "state").glob("*.journal"):
         segment.write_bytes(b"damaged!" + segment.read_bytes()[8:])
     log = open_log(tmp_path)
     assert log.streams() == [] and any(".orphaned" in note for note in log.recovered["notes"])

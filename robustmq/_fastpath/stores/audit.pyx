@@ -1,7 +1,8 @@
 """The end of recovery: see audit.pxd."""
 from libc.stdint cimport uint32_t, uint64_t
+from robustmq._fastpath.stores.core cimport core_entry
 from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
-from robustmq._fastpath.stores.journal cimport Journal, journal_at
+from robustmq._fastpath.stores.journal cimport Journal
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all, runs_end
 from robustmq._fastpath.stores.streams cimport Listed, log_each_stream
@@ -23,7 +24,7 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
         partition = one.partition
         if partition.journal != journal:
             continue
-        start = journal_at(journal, partition.directory_position, NULL).aux
+        start = core_entry(core, journal, partition.directory_position).aux
         if partition.start > start:
             holes += hole(notes, holes, &one, start, partition.start)
         for i in range(1, partition.runs.count if partition.runs != NULL else 0):

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.platform cimport pthread_mutex_t
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Entry, Journal
+from robustmq._fastpath.stores.journal cimport Entry, Journal, journal_at
 from robustmq._fastpath.stores.partition cimport Partition, Policy
 from robustmq._fastpath.stores.sealed cimport SealedFile, SealedStore
 from robustmq._fastpath.stores.sealer cimport Sealer
@@ -20,6 +20,7 @@ cdef enum:
 
 cdef struct LogCore:
     Journal* wal                    # NULL: memory only
+    Journal* state_log              # the heir of `wal`: what outlives its segments and is no batch; NULL: memory only
     Journal* memory
     pthread_mutex_t streams_lock    # writers of `streams`, directory_position, next_stream
     Table streams                   # Partition* by stream id; readers in a QSBR section
@@ -41,6 +42,19 @@ cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
 # Load what core_find will want soon: first the one, some time later the other.
 cdef void core_prefetch(LogCore* core, uint64_t stream) noexcept nogil
 cdef void core_prefetch_partition(LogCore* core, uint64_t stream) noexcept nogil
+
+# What is kept where an entry stands (of a stream's directory, a value, a session) names its journal, too: a place is a position
+# in the log's first journal, or one in the state log.
+cdef inline uint64_t core_place(LogCore* core, const Journal* journal, uint64_t position) noexcept nogil:
+    return position | <uint64_t>(journal == core.state_log and journal != NULL) << 63
+
+
+# The entry at a place of `journal` or of the state log. As journal_at; beside who retires only under the lock that covers what
+# named the place.
+cdef inline const Entry* core_entry(LogCore* core, Journal* journal, uint64_t place) noexcept nogil:
+    return journal_at(core.state_log if place >> 63 else journal, place & ((<uint64_t>1 << 63) - 1), NULL)
+
+
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
 
 # Records below `offset` (at most the end) go: `*moved` when there were any. First the stream's directory entry is written again
@@ -57,5 +71,5 @@ cdef inline const Policy* core_policy(LogCore* core, Partition* partition) noexc
     cdef const Policy* own = <const Policy*>load_acquire_ptr(<void**>&partition.policy)
     return own if own != NULL else &core.policy
 
-# Journal.carry of both journals (keeper threads); `owner` is the LogCore.
+# Journal.carry of all journals; `owner` is the LogCore.
 cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil

@@ -11,13 +11,13 @@ from robustmq._fastpath.platform cimport (
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online
 from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, EntryHead, entry_body, entry_body_length, journal_append,
-    journal_at,
+    ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, EntryHead, entry_body, entry_body_length,
+    journal_append,
 )
 from robustmq._fastpath.stores.partition cimport (
     CLEANUP_DELETE, Policy, partition_free, partition_retire, partition_save_producers, partition_trim,
 )
-from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before
+from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport sealed_bury, sealed_take_doomed
 from robustmq._fastpath.stores.sessions cimport session_log_carry, session_log_free, session_log_init
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
@@ -120,7 +120,7 @@ cdef Status rewrite_stream(LogCore* core, Partition* partition) noexcept nogil:
     cdef const Entry* entry
     pthread_mutex_lock(&core.streams_lock)      # the entry stays where it is
     if core_find(core, partition.stream) == partition:
-        entry = journal_at(partition.journal, partition.directory_position, NULL)
+        entry = core_entry(core, partition.journal, partition.directory_position)
         why = core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
     pthread_mutex_unlock(&core.streams_lock)
     return why
@@ -153,7 +153,41 @@ cdef Status core_publish(LogCore* core, SealedFile* file, int slot) noexcept nog
     return why
 
 
-cdef Status carry_locked(LogCore* core, Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+cdef Status carry_entry(LogCore* core, Journal* heir, const Entry* entry, uint64_t base_offset, uint64_t* place) noexcept nogil:
+    """The same entry once more; `place` may be NULL."""
+    cdef EntryHead head
+    cdef uint64_t position = 0
+    cdef Status why
+    head.kind = entry.kind
+    head.flags = entry.flags
+    head.leader_epoch = 0
+    head.stream = entry.stream
+    head.base_offset = base_offset
+    head.origin = entry.origin
+    head.aux = entry.aux
+    why = journal_append(heir, &head, entry_body(entry), entry_body_length(entry), NULL, 0, &position)
+    if why == OK and place != NULL:
+        place[0] = core_place(core, heir, position)
+    return why
+
+
+cdef Status carry_stream(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil:
+    """The directory entry of a stream, as it stands: whoever moved the start since has written another. Its end is what is
+    sealed by now: a lost file leaves a hole that is seen, and the batches that are still in the journal come after it."""
+    cdef Partition* partition
+    cdef Status why = OK
+    pthread_mutex_lock(&core.runs_lock)
+    pthread_mutex_lock(&core.streams_lock)
+    partition = core_find(core, entry.stream)
+    if partition != NULL and partition.directory_position == place:
+        why = carry_entry(core, journal.heir, entry, max(entry.base_offset, runs_end(partition.runs)),
+                          &partition.directory_position)
+    pthread_mutex_unlock(&core.streams_lock)
+    pthread_mutex_unlock(&core.runs_lock)
+    return why
+
+
+cdef Status carry_locked(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
     if entry.kind == ENTRY_BATCH:
         partition_retire(partition, entry, position, partition.journal.memory != 0)
         if batch_producer_id(entry_body(entry)) < 0:
@@ -161,8 +195,6 @@ cdef Status carry_locked(LogCore* core, Partition* partition, const Entry* entry
         return partition_save_producers(partition, position)
     if entry.kind == ENTRY_PRODUCERS:
         return partition_save_producers(partition, position)
-    if entry.kind == ENTRY_STREAM and partition.directory_position == position:
-        return core_write_stream(core, partition, entry_body(entry), entry_body_length(entry))
     return OK
 
 
@@ -171,12 +203,16 @@ cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64
     cdef Partition* partition
     cdef Status why = OK
     if entry.kind == ENTRY_STATE:
-        return state_carry(core, journal, entry, position)
+        return state_carry(core, journal, entry, core_place(core, journal, position))
     if entry.kind == ENTRY_SESSION:
-        return session_log_carry(core, journal, entry, position)
+        return session_log_carry(core, journal, entry, core_place(core, journal, position))
+    if entry.kind == ENTRY_STREAM:
+        return carry_stream(core, journal, entry, core_place(core, journal, position))
+    if entry.kind == ENTRY_STREAM_END:  # what it ends may stand in the heir; there it goes before its end does
+        return carry_entry(core, journal.heir, entry, 0, NULL) if journal.heir != journal else OK
     pthread_mutex_lock(&core.streams_lock)
     partition = core_find(core, entry.stream)
     if partition != NULL and partition.journal == journal:
-        why = carry_locked(core, partition, entry, position)
+        why = carry_locked(partition, entry, position)
     pthread_mutex_unlock(&core.streams_lock)
     return why

@@ -1,9 +1,11 @@
 """The data directory of a log: who may use it, and which files are the journal's.
 
     DIR/LOCK                pid of the broker that has it open; locked (flock) as long as it runs
-    DIR/journal/FORMAT      "robustmq journal 1", "segment_bytes N", "directory ID" (32 hexadecimal digits, made once)
+    DIR/journal/FORMAT      "robustmq journal 2", "segment_bytes N", "directory ID" (32 hexadecimal digits, made once)
     DIR/journal/SEQUENCE.journal
-    DIR/sealed/FORMAT       "robustmq sealed 1", "directory ID": the same one, else the two do not belong together
+    DIR/state/FORMAT        "robustmq state 1", "directory ID": the same one, else they do not belong together
+    DIR/state/SEQUENCE.journal
+    DIR/sealed/FORMAT       "robustmq sealed 1", "directory ID": likewise
     DIR/sealed/ID.sealed    see sealed.pxd
 """
 from __future__ import annotations
@@ -19,8 +21,8 @@ from typing import IO
 SPAN_MAX = 1 << 20
 SEGMENT_HEADER = 64         # bytes; of segment.pxd, as UNSYNCED_AT
 UNSYNCED_AT = 36
-FORMAT = "robustmq journal 1"
-SEALED_FORMAT = "robustmq sealed 1"
+FORMAT = "robustmq journal 2"
+FORMATS = {"state": "robustmq state 1", "sealed": "robustmq sealed 1"}
 
 
 class LogError(Exception):
@@ -37,11 +39,13 @@ class Directory:
     def __init__(self, path: str | os.PathLike[str], segment_bytes: int) -> None:
         self.path = Path(path).absolute()
         self.journal = self.path / "journal"
+        self.state = self.path / "state"
         self.sealed = self.path / "sealed"
         self.segment_bytes = segment_bytes
         try:
             self._refuse_foreign()
             self.journal.mkdir(parents=True, exist_ok=True)
+            self.state.mkdir(exist_ok=True)
             self.sealed.mkdir(exist_ok=True)
             sync_directory(self.path)           # else a power cut takes the directories with all that is in them
             with suppress(PermissionError):     # of a parent that is not ours
@@ -58,20 +62,21 @@ class Directory:
             self.close()
             raise
 
-    def segments(self) -> list[str]:
-        """Paths of the segment files, oldest first."""
-        return sorted(str(path) for path in self.journal.glob("*.journal") if _is_sequence(path.stem))
+    def segments(self, directory: Path) -> list[str]:
+        """Paths of the segment files of the journal or the state log, oldest first."""
+        return sorted(str(path) for path in directory.glob("*.journal") if _is_sequence(path.stem))
 
     def look_at_the_disk(self, notes: list[str]) -> None:
         """After a failed sync the page cache holds, as if it were clean, what the disk never got. If the last broker
         left such a cache (segment.pxd, unsynced), drop it, so that what is found is what the disk has.
         """
         unsynced = []
-        for path in self.segments():
+        everything = [*self.segments(self.state), *self.segments(self.journal)]
+        for path in everything:
             with Path(path).open("rb") as file:
                 if file.read(SEGMENT_HEADER)[UNSYNCED_AT:UNSYNCED_AT + 4].strip(b"\0"):
                     unsynced.append(path)
-        for path in self.segments() if unsynced else []:
+        for path in everything if unsynced else []:
             with Path(path).open("rb") as file:
                 if hasattr(os, "posix_fadvise"):
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -87,13 +92,13 @@ class Directory:
             unfinished.unlink()
         return sorted(str(path) for path in self.sealed.glob("*.sealed") if _is_sequence(path.stem))
 
-    def span(self) -> int:
+    def span(self, directory: Path) -> int:
         """Sequences from the oldest to the newest segment file."""
-        found = [int(Path(path).stem, 16) for path in self.segments()]
+        found = [int(Path(path).stem, 16) for path in self.segments(directory)]
         if not found:
             return 0
         if found[-1] - found[0] >= SPAN_MAX:
-            raise LogError(f"{self.journal} holds segments that do not belong together ({found[0]:016x}, "
+            raise LogError(f"{directory} holds segments that do not belong together ({found[0]:016x}, "
                            f"{found[-1]:016x}); move the stray one away")
         return found[-1] - found[0] + 1
 
@@ -136,13 +141,13 @@ class Directory:
     def _read_format(self) -> None:
         file = self.journal / "FORMAT"
         if not file.exists():
-            if self.segments():
+            if self.segments(self.journal):
                 raise LogError(f"{file} is missing although there are segments; "
                                "restore it from a backup, or empty the directory")
-            self.id = self._sealed_id() or uuid.uuid4().hex
-            if any(self.sealed.glob("*.sealed")):
-                raise LogError(f"{self.journal} is empty or gone although there are sealed files: it knew whose. "
-                               "Restore it from a backup, or empty the directory")
+            self.id = self._id_of(self.sealed) or self._id_of(self.state) or uuid.uuid4().hex
+            if any(self.sealed.glob("*.sealed")) or self.segments(self.state):
+                raise LogError(f"{self.journal} is empty or gone although there are {self.sealed} and {self.state}: "
+                               "they belong together. Restore it from a backup, or empty the directory")
             self._write_formats(file)       # before the first segment, so that none is ever found without it
             return
         lines = read_format(file, FORMAT)
@@ -151,26 +156,29 @@ class Directory:
             self.id = lines[2].removeprefix("directory ")
         except (IndexError, ValueError):
             raise LogError(f"{file} is damaged; restore it from a backup") from None
-        sealed_id = self._sealed_id()
-        if not sealed_id:
-            raise LogError(f"{self.sealed} is empty or gone: it had what left the journal. Restore it from a backup, "
-                           "or empty the directory")
-        if sealed_id != self.id:
-            raise LogError(f"{self.sealed} belongs to another data directory ({sealed_id}) than {self.journal} "
-                           f"({self.id}); restore both from the same backup")
+        for other in (self.sealed, self.state):
+            its_id = self._id_of(other)
+            if not its_id:
+                raise LogError(f"{other} is empty or gone: it had what left the journal. Restore it from a backup, "
+                               "or empty the directory")
+            if its_id != self.id:
+                raise LogError(f"{other} belongs to another data directory ({its_id}) than {self.journal} ({self.id}); "
+                               "restore both from the same backup")
 
-    def _sealed_id(self) -> str:
-        """Of the directory that the sealed files belong to; empty: there never were any. LogError."""
-        file = self.sealed / "FORMAT"
+    @staticmethod
+    def _id_of(directory: Path) -> str:
+        """Of the data directory that these files belong to; empty: there never were any. LogError."""
+        file = directory / "FORMAT"
         if file.exists():
-            return read_format(file, SEALED_FORMAT)[-1].removeprefix("directory ")
-        if any(self.sealed.glob("*.sealed")):
-            raise LogError(f"{file} is missing although there are sealed files; restore it from a backup")
+            return read_format(file, FORMATS[directory.name])[-1].removeprefix("directory ")
+        if any(_is_sequence(path.stem) for path in directory.iterdir()):
+            raise LogError(f"{file} is missing although there are files that it describes; restore it from a backup")
         return ""
 
     def _write_formats(self, file: Path) -> None:
-        """The journal's last: whoever finds it knows that the other must be there."""
-        write_synced(self.sealed / "FORMAT", f"{SEALED_FORMAT}\ndirectory {self.id}\n")
+        """The journal's last: whoever finds it knows that the others must be there."""
+        for other in (self.sealed, self.state):
+            write_synced(other / "FORMAT", f"{FORMATS[other.name]}\ndirectory {self.id}\n")
         write_synced(file, f"{FORMAT}\nsegment_bytes {self.segment_bytes}\ndirectory {self.id}\n")
 
 
@@ -216,7 +224,7 @@ def set_aside(path: Path, header_bytes: int) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in {"LOCK", "journal", "sealed", "lost+found"} or name.startswith((".", "meta"))
+    return name in {"LOCK", "journal", "state", "sealed", "lost+found"} or name.startswith((".", "meta"))
 
 
 def _is_pid(lock: Path) -> bool:

@@ -155,8 +155,9 @@ cdef struct Journal:
     uint32_t listener_count
     Listener listeners[SYNC_LISTENERS_MAX]
     void* owner                         # for `carry`
-    # Called by who retires for each entry of a segment that is about to be given up: carry forward what must outlive it,
-    # move its partition's start. Anything but OK: not possible now (the journal is unhealthy).
+    Journal* heir                       # where what must outlive a segment goes: itself, or the state log; set before threads run
+    # Called by who retires for each entry of a segment that is about to be given up: carry to `heir` what must outlive it,
+    # move its partition's start. Anything but OK: not possible now (a journal is unhealthy).
     Status (*carry)(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
     JournalCounters counters
 
@@ -213,7 +214,8 @@ cdef bint entry_intact(const Entry* entry) noexcept nogil
 # Complete an entry of `length` bytes that is made outside of a journal: its mark (of no segment) and its crc.
 cdef void entry_finish(Entry* entry, uint64_t length) noexcept nogil
 
-# Construction, for stores/log.pyx and recovery. `tail` 0: no segment was found, make the first.
+# Construction, for stores/log.pyx and recovery. `tail` 0: no segment was found. A write-ahead log then makes the first, to
+# learn at once whether the disk takes it; the others wait for their first entry.
 cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
                          bint memory) noexcept nogil
 cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil

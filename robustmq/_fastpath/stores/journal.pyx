@@ -237,6 +237,7 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
     memset(journal, 0, sizeof(Journal))
     journal.memory = memory
     journal.most_segments = most_segments
+    journal.heir = journal
     pthread_mutex_init(&journal.roll_lock, NULL)
     pthread_mutex_init(&journal.commit_lock, NULL)
     pthread_cond_init(&journal.relieved, NULL)
@@ -248,13 +249,12 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
 cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil:
     cdef Status why
     if tail == 0:
-        # The store is empty: the first roll makes segment 1. In memory that waits for the first append.
         tail = journal.segments.size
         journal.start = tail
     journal.tail = journal.durable = journal.wanted = tail
     journal.prefault_at = tail
     journal.forgotten = tail >> journal.segments.shift
-    if not journal.memory and tail & (journal.segments.size - 1) == 0:
+    if journal.heir != journal and tail & (journal.segments.size - 1) == 0:
         why = journal_make_spare(journal, 0)
         if why == OK:
             why = journal_roll(journal, tail)

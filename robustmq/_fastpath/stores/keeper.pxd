@@ -26,10 +26,11 @@ cdef Status journal_commit(Journal* journal) noexcept nogil
 # Close the segment at the tail, if it holds anything, and go on in the next.
 cdef Status journal_close_segment(Journal* journal) noexcept nogil
 
-# For who retires (the keeper of a memory journal, the sealer of a write-ahead log): segments listed, and giving up the oldest,
-# after what must outlive it was carried forward and is durable. False: not possible now, the journal is unhealthy.
+# For who retires (the keeper of a memory journal, the sealer of a write-ahead log and of its state log): segments listed, and
+# giving up the oldest, after what must outlive it was carried to the heir and is durable. Else why not: STORE_FULL,
+# STORE_FAILED (of this journal or its heir), NO_MEMORY.
 cdef uint64_t journal_listed(Journal* journal) noexcept nogil
-cdef bint journal_retire_oldest(Journal* journal) noexcept nogil
+cdef Status journal_retire_oldest(Journal* journal) noexcept nogil
 
 cdef Status keeper_start(Journal* journal) noexcept nogil
 cdef void keeper_stop(Journal* journal) noexcept nogil

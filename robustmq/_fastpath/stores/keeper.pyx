@@ -7,7 +7,7 @@ from robustmq._fastpath.atomic cimport (
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
-    MADV_RANDOM, MS_SYNC, clock_monotonic_ns, madvise, memory_forget, memory_prefault, msync, pthread_cond_broadcast,
+    MADV_RANDOM, MS_SYNC, clock_monotonic_ns, madvise, memory_forget, memory_prefault, memory_want, msync, pthread_cond_broadcast,
     pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
@@ -281,26 +281,32 @@ cdef void relieve(Journal* journal) noexcept nogil:
     pthread_mutex_unlock(&journal.roll_lock)
 
 
-cdef bint journal_retire_oldest(Journal* journal) noexcept nogil:
-    """Give up the oldest segment, after what must outlive it was carried forward and is durable."""
+cdef Status journal_retire_oldest(Journal* journal) noexcept nogil:
     cdef uint64_t sequence = journal.start >> journal.segments.shift
     cdef uint64_t end = sequence + 1 << journal.segments.shift
     cdef Segment* segment = segment_of(&journal.segments, sequence)
+    cdef Status why = OK
     if segment != NULL:                 # recovery may have found a gap
-        if carry_forward(journal, (sequence << journal.segments.shift) + SEGMENT_HEADER, end) != OK:
-            return False
-        if journal_commit(journal) != OK:
-            return False
+        if segment.fd >= 0:
+            memory_want(segment.base, journal.segments.size)
+        why = carry_forward(journal, (sequence << journal.segments.shift) + SEGMENT_HEADER, end)
+        if why == OK:
+            why = journal_commit(journal)
+        if why == OK and journal.heir != journal:
+            why = journal_commit(journal.heir)
+        if why != OK:
+            return why
     store_release_u64(&journal.start, end)
     if segment != NULL:
         if not segment_unlist(&journal.segments, segment):
             journal_fail(journal, STORE_FAILED)
+            why = STORE_FAILED
         qsbr_synchronize()
         ref_release(&segment.ref)
         count(&journal.counters.retired, 1)
     if load_relaxed_u32(&journal.pressed) and journal_listed(journal) <= journal.most_segments:
         relieve(journal)
-    return True
+    return why
 
 
 cdef void prepare_spare(Journal* journal) noexcept nogil:
@@ -336,7 +342,7 @@ cdef void keep(Journal* journal, int slot) noexcept nogil:
     if journal.behind != NULL:
         waker_ring(journal.behind)
     else:
-        while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal):
+        while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal) == OK:
             prefault(journal)
     # A roll may have found the bound broken, and say so after the retirer had looked for the last time.
     if load_relaxed_u32(&journal.pressed) and (journal.behind == NULL or journal_listed(journal) <= journal.most_segments):

@@ -23,7 +23,7 @@ from robustmq._fastpath.stores.partition cimport (
     CLEANUP_COMPACT, CLEANUP_DELETE, DURABLE_DISK, Appended, Policy,
 )
 from robustmq._fastpath.stores.loader cimport loader_start, loader_stop
-from robustmq._fastpath.stores.recovery cimport load_sealed, recover
+from robustmq._fastpath.stores.recovery cimport Tails, load_sealed, recover
 from robustmq._fastpath.stores.retention cimport log_retain, log_trim
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport sealed_init
@@ -38,6 +38,7 @@ from robustmq._fastpath.stores.files import Directory, LogError
 
 cdef enum:
     SEGMENTS_MIN = 4                    # one in use, one prepared, and something to keep
+    STATE_SEGMENTS_MAX = 1 << 16        # of the state log, which follows what lives of sessions, offsets, topics
     LAG_MAX = 4                         # complete segments that stay in the journal: what slow readers want most
 
 
@@ -112,6 +113,9 @@ cdef class Log:
         if directory is not None:
             self.directory = Directory(directory, power_of_two(segment_bytes))
             self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes)
+            self.core.state_log = self.new_journal(self.directory.state, self.directory.segment_bytes,
+                                                   STATE_SEGMENTS_MAX * self.directory.segment_bytes)
+            self.core.wal.heir = self.core.state_log
             journal_watch(self.core.wal, &self.box, &self.alarm)
             self.new_sealer(seal_bytes_per_s)
             self.open_wal()
@@ -120,7 +124,7 @@ cdef class Log:
         cdef Journal* journal = <Journal*>calloc(1, sizeof(Journal))
         cdef bytes name = str(path).encode() if path is not None else None
         cdef uint64_t most = max(most_bytes // segment_bytes, <uint64_t>SEGMENTS_MIN)
-        cdef uint64_t span = self.directory.span() if name is not None else 0
+        cdef uint64_t span = self.directory.span(path) if name is not None else 0
         if journal == NULL or journal_init(journal, PyBytes_AsString(name) if name is not None else NULL, segment_bytes,
                                            max(most, span), name is None) != OK:
             free(journal)
@@ -131,13 +135,16 @@ cdef class Log:
         return journal
 
     cdef open_wal(self):
-        cdef uint64_t tail
+        cdef Tails tails
         self.directory.look_at_the_disk(self.recovered.setdefault("notes", []))
         load_sealed(self.core, self.core.wal, self.directory.sealed_files(), self.recovered)
-        tail = recover(self.core, self.core.wal, self.directory.segments(), self.recovered)
+        recover(self.core, self.directory.segments(self.directory.journal), self.directory.segments(self.directory.state),
+                self.recovered, &tails)
         cdef Status why
         with nogil:
-            why = journal_begin(self.core.wal, tail)
+            why = journal_begin(self.core.wal, tails.journal)
+        if why == OK:
+            why = journal_begin(self.core.state_log, tails.state_log)
         if why == OK:
             why = sealer_start(self.core.sealer)
         if why == OK:
@@ -157,6 +164,7 @@ cdef class Log:
         sealer.lag = min(self.core.wal.most_segments // 2, <uint64_t>LAG_MAX)
         sealer.bytes_per_s = max(bytes_per_s, <uint64_t>1 << 20)
         self.core.wal.behind = &sealer.bell
+        self.core.state_log.behind = &sealer.bell
         if not sealed_init(&self.core.sealed, PyBytes_AsString(name), &sealer.bell):
             raise LogError(f"the path of {self.directory.path} is too long; choose a shorter one")
 
@@ -181,6 +189,9 @@ cdef class Log:
                     journal_forget(core.wal, &self.mail)
                     journal_close(core.wal)
                     free(core.wal)
+                if core.state_log != NULL:
+                    journal_close(core.state_log)
+                    free(core.state_log)
                 if core.memory != NULL:
                     journal_close(core.memory)
                     free(core.memory)

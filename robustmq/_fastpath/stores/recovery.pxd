@@ -1,4 +1,5 @@
-"""Rebuild streams, offsets, producers and the state table from the segments of a data directory.
+"""Rebuild streams, offsets, producers and the state table from the segments of a data directory: first those of the state
+log, which are older than all that the journal still has, then the journal's.
 
     what stands there                              what becomes of it
     a whole entry                                  applied, in order
@@ -25,6 +26,11 @@ from robustmq._fastpath.stores.journal cimport Journal
 # that this version does not read.
 cdef load_sealed(LogCore* core, Journal* journal, list files, dict report)
 
-# `files` are paths in order of sequence; `report` gets numbers and `notes`, a list of sentences. Returns the tail for
-# journal_begin, 0 when nothing was there. LogError when the disk cannot be read or written.
-cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1
+cdef struct Tails:                      # for journal_begin, 0: nothing was there
+    uint64_t journal
+    uint64_t state_log
+
+
+# Both lists are paths in order of sequence; `report` gets numbers and `notes`, a list of sentences. LogError when the disk
+# cannot be read or written.
+cdef recover(LogCore* core, list files, list state_files, dict report, Tails* tails)

@@ -7,7 +7,7 @@ from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_prefetch, core_prefetch_partition
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_place, core_prefetch, core_prefetch_partition
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
@@ -31,7 +31,8 @@ from robustmq._fastpath.stores.files import LogError, set_aside
 
 cdef struct Scan:
     LogCore* core
-    Journal* journal
+    Journal* journal                # of the partitions
+    Journal* scanned                # that one, or the state log
     bint last                       # no settled segment comes after this one: what is missing was never durable
     bint torn                       # something of that kind is missing
     uint64_t damage                 # position of the last damage in an older segment
@@ -55,7 +56,7 @@ cdef Partition* stream_of(Scan* scan, uint64_t stream) noexcept nogil:
     return partition
 
 
-cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t place) noexcept nogil:
     cdef const uint8_t* body = entry_body(entry)
     cdef uint64_t n = entry_body_length(entry)
     cdef uint16_t name_len = 0
@@ -69,7 +70,7 @@ cdef bint apply_stream(Scan* scan, const Entry* entry, uint64_t position) noexce
         return False
     memcpy(&partition.number, body + 16, 4)
     partition.durability = body[20]
-    partition.directory_position = position
+    partition.directory_position = place
     # What came between is lost, or was deleted. If it was never durable, its offsets are given out again.
     if partition.end < entry.base_offset and (not scan.torn or entry.aux >= entry.base_offset):
         partition.end = entry.base_offset
@@ -112,14 +113,15 @@ cdef bint apply_producers(Scan* scan, const Entry* entry, uint64_t position) noe
 
 
 cdef bint apply(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:
+    cdef uint64_t place = core_place(scan.core, scan.scanned, position)
     if entry.kind == ENTRY_BATCH:
         return apply_batch(scan, entry, position)
     if entry.kind == ENTRY_STATE:
-        return state_recover(scan.core, entry, position)
+        return state_recover(scan.core, entry, place)
     if entry.kind == ENTRY_SESSION:
-        return session_log_recover(scan.core, entry, position)
+        return session_log_recover(scan.core, entry, place)
     if entry.kind == ENTRY_STREAM:
-        return apply_stream(scan, entry, position)
+        return apply_stream(scan, entry, place)
     if entry.kind == ENTRY_STREAM_END:
         return apply_end(scan, entry)
     if entry.kind == ENTRY_PRODUCERS:
@@ -235,7 +237,7 @@ cdef uint64_t find_entry(Segment* segment, uint64_t offset) noexcept nogil:
     return 0
 
 
-cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsettled, list notes) except? 1:
+cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsettled, str what, list notes) except? 1:
     """What follows the chain of marks at `end` must never be taken for an entry."""
     cdef uint64_t size = segment.store.size
     cdef uint64_t behind = 0
@@ -245,7 +247,7 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsett
         with nogil:
             behind = find_entry(segment, end)
         if behind:
-            notes.append(f"segment {segment.sequence:016x} is damaged at byte {end}, or was not synced there: entries from byte "
+            notes.append(f"{what} {segment.sequence:016x} is damaged at byte {end}, or was not synced there: entries from byte "
                          f"{behind} on are lost")
         with nogil:
             file_zero(segment.fd, segment.base, end, size - end)
@@ -253,7 +255,7 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsett
     else:
         mark_at(segment, end)[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
         why = "was never synced beyond" if unsettled else "is damaged at"
-        notes.append(f"segment {segment.sequence:016x} {why} byte {end}: the {size - end} bytes after it are lost")
+        notes.append(f"{what} {segment.sequence:016x} {why} byte {end}: the {size - end} bytes after it are lost")
     return end
 
 
@@ -361,24 +363,23 @@ cdef keep_orphans(Scan* scan, list notes):
                      "delete that if the topics had been deleted")
 
 
-cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) except? 1:
-    cdef Scan scan = Scan(core, journal, False, False, 0, 0, 0, 0, 0, 0)
+cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, list notes) except? 1:
+    """All of its segments, `what` they are; returns the tail, 0 when there are none."""
     cdef Segment* segment = NULL
     cdef Segment* next
     cdef uint64_t end = 0, previous = 0
     cdef int failed = 0
-    cdef list notes = report.setdefault("notes", [])
     cdef list found = []                # addresses of Segments, by sequence
-    cdef Py_ssize_t noted = len(notes)
     cdef size_t i
     cdef size_t settled = 0             # index of the last settled segment
     cdef bint final
+    scan.scanned, scan.torn = journal, False
     for path in files:
         segment = open_segment(journal, path, notes)
         if segment != NULL:
             found.append(<size_t>segment)
             if previous and segment.sequence != previous + 1:
-                notes.append(f"segments {previous + 1:016x} to {segment.sequence - 1:016x} are missing: "
+                notes.append(f"{what}s {previous + 1:016x} to {segment.sequence - 1:016x} are missing: "
                              "what they held is lost")
             previous = segment.sequence
     if len(found) > 1:
@@ -402,8 +403,8 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
         with nogil:
             if next != NULL:            # the disk reads it meanwhile
                 memory_want(next.base, journal.segments.size)
-            end = scan_segment(&scan, segment)
-        close_tail(segment, end, final, scan.last, notes)
+            end = scan_segment(scan, segment)
+        close_tail(segment, end, final, scan.last, what, notes)
         with nogil:
             if i > 0:
                 segment_settle(segment)
@@ -411,14 +412,27 @@ cdef uint64_t recover(LogCore* core, Journal* journal, list files, dict report) 
             if not final:
                 memory_forget(segment.base, journal.segments.size)
         if failed:
-            raise LogError(f"cannot sync the journal after recovery: {strerror(errno).decode()}; repair the disk")
-    if scan.damage or len(notes) > noted or not found:
-        keep_orphans(&scan, notes)
-    drop_orphans(&scan)
-    report_holes(core, journal, notes)
-    report.update(segments=len(found), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
-                  orphans=scan.orphans)
+            raise LogError(f"cannot sync a {what} after recovery: {strerror(errno).decode()}; repair the disk")
     if not found:
         return 0
     journal.start = (<Segment*><size_t>found[0]).sequence << journal.segments.shift
     return (segment.sequence << journal.segments.shift) + end
+
+
+cdef recover(LogCore* core, list files, list state_files, dict report, Tails* tails):
+    cdef Scan scan = Scan(core, core.wal, NULL, False, False, 0, 0, 0, 0, 0, 0)
+    cdef list notes = report.setdefault("notes", [])
+    cdef Py_ssize_t noted = len(notes)
+    cdef bint damaged
+    tails.state_log = scan_journal(&scan, core.state_log, "state segment", state_files, notes)
+    damaged = scan.damage != 0
+    scan.damage = 0                     # a position of the other chain
+    tails.journal = scan_journal(&scan, core.wal, "segment", files, notes)
+    if not tails.journal and (tails.state_log or core.sealed.next_id > 1):
+        notes.append("all segments of the journal are missing: what they held is lost")
+    if damaged or scan.damage or len(notes) > noted or not tails.state_log:
+        keep_orphans(&scan, notes)
+    drop_orphans(&scan)
+    report_holes(core, core.wal, notes)
+    report.update(segments=len(files), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
+                  orphans=scan.orphans)

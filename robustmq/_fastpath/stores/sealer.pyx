@@ -241,6 +241,18 @@ cdef void tell(Sealer* sealer) noexcept nogil:
     pthread_mutex_unlock(&sealer.lock)
 
 
+cdef Status retire_oldest(Sealer* sealer) noexcept nogil:
+    """The journal's, and of the state log what pays for that."""
+    cdef Journal* state_log = sealer.journal.heir
+    cdef uint64_t before = journal_tail(state_log)
+    cdef Status why = journal_retire_oldest(sealer.journal)
+    sealer.debt += 2 * (journal_tail(state_log) - before)
+    while why == OK and sealer.debt >= state_log.segments.size and journal_listed(state_log) > 1:
+        why = journal_retire_oldest(state_log)
+        sealer.debt -= state_log.segments.size
+    return why
+
+
 cdef Status seal_oldest(Sealer* sealer, int slot) noexcept nogil:
     cdef Journal* journal = sealer.journal
     cdef uint64_t sequence = journal_start(journal) >> journal.segments.shift
@@ -250,8 +262,8 @@ cdef Status seal_oldest(Sealer* sealer, int slot) noexcept nogil:
         why = journal_commit(journal)
     if why == OK and segment != NULL:   # recovery may have found a gap
         why = seal_segment(sealer, segment, slot)
-    if why == OK and not journal_retire_oldest(journal):
-        why = journal_health(journal)
+    if why == OK:
+        why = retire_oldest(sealer)
     tell(sealer)
     return why
 
@@ -303,6 +315,7 @@ cdef void* sealer_main(void* arg) noexcept nogil:
                 give_up(sealer, why)
         sweep(sealer)
         segments_trim(&sealer.journal.segments)
+        segments_trim(&sealer.journal.heir.segments)
         tell(sealer)
         waker_wait(&sealer.bell)
     qsbr_online(slot)
@@ -314,6 +327,7 @@ cdef Status sealer_start(Sealer* sealer) noexcept nogil:
     pthread_mutex_init(&sealer.lock, NULL)
     pthread_cond_init(&sealer.moved, NULL)
     waker_init(&sealer.never)
+    sealer.debt = sealer.journal.heir.segments.size     # what the life before owed at most, when it owed anything
     if thread_start(&sealer.thread, sealer_main, sealer) != 0:
         return NO_MEMORY
     sealer.running = 1

@@ -8,8 +8,8 @@ Every batch below the floor has been considered for the session: it is in the sn
 concern it. So a restart delivers again what matches from the floor on, but what later entries say was taken already.
 
 A snapshot lives while there is no newer one. Events live while no newer snapshot has them (sequence), and beyond that
-while they may name a batch from the floor on. The keeper writes again what lives when its segment is retired; sequences
-put the entries back in order. A batch may name packet identifiers that it opened (Entry.aux): they count until an entry
+while they may name a batch from the floor on. What lives is carried to the journal's heir when its segment is retired;
+sequences put the entries back in order. A batch may name packet identifiers that it opened (Entry.aux): they count until an entry
 of its publisher's session comes behind it.
 
 Concurrency: `sessions_lock` covers the table of sessions; a session's entries have one writer, which orders them. A
@@ -27,7 +27,7 @@ cdef enum:
 
 
 cdef struct SessionPlace:
-    uint64_t position               # of an entry
+    uint64_t place                  # of an entry (core.pxd)
     uint64_t value                  # sequence of events; aux of a batch
 
 
@@ -39,7 +39,7 @@ cdef struct SessionPlaces:
 
 cdef struct SessionMark:
     uint64_t number
-    uint64_t snapshot_position      # 0: none
+    uint64_t snapshot_place         # 0: none
     uint64_t snapshot_sequence
     uint64_t floor
     uint32_t known                  # somebody has begun it; what is not known at session_log_recovered goes
@@ -67,11 +67,12 @@ cdef Status session_log_snapshot(LogCore* core, uint64_t number, uint64_t sequen
 cdef SessionMark* session_log_found(LogCore* core, uint64_t number) noexcept nogil
 cdef void session_log_hold(LogCore* core) noexcept nogil
 cdef void session_log_release(LogCore* core) noexcept nogil
+cdef const Entry* session_log_entry(LogCore* core, uint64_t place) noexcept nogil       # NULL: retired, it did not live
 cdef void session_log_recovered(LogCore* core) noexcept nogil
 
 # For core and recovery.
 cdef void session_log_init(LogCore* core) noexcept nogil
 cdef void session_log_free(LogCore* core) noexcept nogil
-cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
-cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil
+cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil
+cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t place) noexcept nogil
 cdef bint session_log_recover_batch(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil

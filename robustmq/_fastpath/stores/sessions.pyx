@@ -7,6 +7,7 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport OK, UNKNOWN_TOPIC
+from robustmq._fastpath.stores.core cimport core_entry, core_place
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_SESSION, EntryHead, entry_body, entry_body_length, journal_append, journal_tail,
 )
@@ -128,7 +129,7 @@ cdef Status session_log_snapshot(LogCore* core, uint64_t number, uint64_t sequen
     if mark != NULL:
         why = write(core.wal, number, SESSION_SNAPSHOT, sequence, floor, body, n, &position)
     if why == OK:
-        mark.snapshot_position = position
+        mark.snapshot_place = position
         mark.snapshot_sequence = sequence
         mark.floor = floor
     pthread_mutex_unlock(&core.sessions_lock)
@@ -136,40 +137,42 @@ cdef Status session_log_snapshot(LogCore* core, uint64_t number, uint64_t sequen
     return why
 
 
-cdef bint lives(const SessionMark* mark, const Entry* entry, uint64_t position) noexcept nogil:
+cdef bint lives(const SessionMark* mark, const Entry* entry, uint64_t place) noexcept nogil:
     if entry.flags & SESSION_SNAPSHOT:
-        return mark.snapshot_position == position
-    return (mark.snapshot_position == 0 or entry.aux > mark.snapshot_sequence or entry.base_offset >= mark.floor)
+        return mark.snapshot_place == place
+    return (mark.snapshot_place == 0 or entry.aux > mark.snapshot_sequence or entry.base_offset >= mark.floor)
 
 
 cdef void move_place(SessionPlaces* places, uint64_t old, uint64_t now_at) noexcept nogil:
     """Nobody may have asked for them yet."""
     cdef uint32_t i
     for i in range(places.count):
-        if places.list[i].position == old:
-            places.list[i].position = now_at
+        if places.list[i].place == old:
+            places.list[i].place = now_at
 
 
-cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil:
+cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil:
     cdef SessionMark* mark
-    cdef uint64_t now_at = 0
+    cdef uint64_t position = 0
+    cdef uint64_t now_at
     cdef Status why = OK
     pthread_mutex_lock(&core.sessions_lock)
     mark = find(core, entry.stream)
-    if mark != NULL and lives(mark, entry, position):
-        why = write(journal, entry.stream, entry.flags, entry.aux, entry.base_offset, entry_body(entry),
-                    entry_body_length(entry), &now_at)
+    if mark != NULL and lives(mark, entry, place):
+        why = write(journal.heir, entry.stream, entry.flags, entry.aux, entry.base_offset, entry_body(entry),
+                    entry_body_length(entry), &position)
+        now_at = core_place(core, journal.heir, position)
         if why == OK and entry.flags & SESSION_SNAPSHOT:
-            mark.snapshot_position = now_at
+            mark.snapshot_place = now_at
         elif why == OK:
-            move_place(&mark.events, position, now_at)
+            move_place(&mark.events, place, now_at)
     pthread_mutex_unlock(&core.sessions_lock)
     return why
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------------
 
-cdef bint add_place(SessionPlaces* places, uint64_t position, uint64_t value) noexcept nogil:
+cdef bint add_place(SessionPlaces* places, uint64_t place, uint64_t value) noexcept nogil:
     cdef SessionPlace* wider
     if places.count == places.cap:
         wider = <SessionPlace*>realloc(places.list, (places.cap * 2 + 8) * sizeof(SessionPlace))
@@ -177,27 +180,27 @@ cdef bint add_place(SessionPlaces* places, uint64_t position, uint64_t value) no
             return False
         places.list = wider
         places.cap = places.cap * 2 + 8
-    places.list[places.count].position = position
+    places.list[places.count].place = place
     places.list[places.count].value = value
     places.count += 1
     return True
 
 
-cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil:
+cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t place) noexcept nogil:
     """An ENTRY_SESSION found in the journal. False: memory is out."""
     cdef SessionMark* mark = find_or_add(core, entry.stream)
     if mark == NULL:
         return False
     if entry.flags & SESSION_SNAPSHOT:
-        if mark.snapshot_position == 0 or entry.aux >= mark.snapshot_sequence:
-            mark.snapshot_position = position
+        if mark.snapshot_place == 0 or entry.aux >= mark.snapshot_sequence:
+            mark.snapshot_place = place
             mark.snapshot_sequence = entry.aux
             mark.floor = entry.base_offset
         return True
     # Whatever its publisher opened before this entry is said by it; a carried copy knows less, and comes later.
-    while mark.opened.count and mark.opened.list[mark.opened.count - 1].position < entry.base_offset:
+    while mark.opened.count and mark.opened.list[mark.opened.count - 1].place < entry.base_offset:
         mark.opened.count -= 1
-    return add_place(&mark.events, position, entry.aux)
+    return add_place(&mark.events, place, entry.aux)
 
 
 cdef bint session_log_recover_batch(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil:
@@ -216,6 +219,10 @@ cdef void session_log_hold(LogCore* core) noexcept nogil:
 
 cdef void session_log_release(LogCore* core) noexcept nogil:
     pthread_mutex_unlock(&core.sessions_lock)
+
+
+cdef const Entry* session_log_entry(LogCore* core, uint64_t place) noexcept nogil:
+    return core_entry(core, core.wal, place)
 
 
 cdef void session_log_recovered(LogCore* core) noexcept nogil:

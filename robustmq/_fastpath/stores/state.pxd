@@ -2,8 +2,9 @@
 
     ENTRY_STATE   stream = space, aux = key length, flags = STATE_GONE for a deletion, body = key, value
 
-Memory holds the keys and where each value stands, not the values. The keeper writes a live value again when its segment is
-retired; a deletion needs no such care, since whatever it hides is older and therefore gone first.
+Memory holds the keys and where each value stands, not the values. A live value is carried to the journal's heir when its
+segment is retired. So is a deletion, as long as what it hides may stand there; in the heir itself that is older, and gone
+first.
 
 Concurrency: everything under LogCore.state_lock. Values of a memory-only log are forgotten at restart.
 """
@@ -32,5 +33,5 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
 # For core and recovery.
 cdef void state_init(LogCore* core) noexcept nogil
 cdef void state_free(LogCore* core) noexcept nogil
-cdef Status state_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
-cdef bint state_recover(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil
+cdef Status state_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil
+cdef bint state_recover(LogCore* core, const Entry* entry, uint64_t place) noexcept nogil

@@ -6,15 +6,16 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK
+from robustmq._fastpath.stores.core cimport core_entry, core_place
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_STATE, EntryHead, entry_body, entry_body_length, journal_append, journal_at, journal_tail,
+    ENTRY_STATE, EntryHead, entry_body, entry_body_length, journal_append, journal_tail,
 )
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_find, table_free, table_init, table_remove
 
 
 cdef struct State:
     uint64_t hash
-    uint64_t position               # of the entry with its value
+    uint64_t place                  # of the entry with its value (core.pxd)
     uint16_t space
     uint16_t reserved
     uint32_t key_len
@@ -73,7 +74,7 @@ cdef State* add(LogCore* core, const Key* key) noexcept nogil:
     if state == NULL:
         return NULL
     state.hash = key_hash(key)
-    state.position = 0
+    state.place = 0
     state.space = key.space
     state.reserved = 0
     state.key_len = key.n
@@ -115,7 +116,7 @@ cdef Status put_locked(LogCore* core, const Key* key, const uint8_t* value, int6
             return NO_MEMORY
     why = write(journal_of(core), key, value, value_len, &position)
     if why == OK:
-        state.position = position
+        state.place = position
     if value_len < 0 and why == OK or fresh and why != OK:
         drop(core, state)
     return why
@@ -143,7 +144,7 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
     state = <State*>table_each(&core.state, &at)
     while state != NULL and why == OK:
         if state.space == space:        # its segment cannot go: the keeper needs this lock to carry the value
-            entry = journal_at(journal_of(core), state.position, NULL)
+            entry = core_entry(core, journal_of(core), state.place)
             why = visit(context, state_key(state), state.key_len, entry_body(entry) + state.key_len,
                         entry_body_length(entry) - state.key_len)
         state = <State*>table_each(&core.state, &at)
@@ -151,20 +152,25 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
     return why
 
 
-cdef Status state_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil:
-    """The value's segment is going: write it again, unless something newer is known."""
+cdef Status state_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil:
+    """The entry's segment is going: write it again, unless something newer is known."""
     cdef Key key = Key(entry_body(entry), <uint32_t>entry.aux, <uint16_t>entry.stream)
+    cdef uint64_t position = 0
     cdef Status why = OK
     cdef State* state
     pthread_mutex_lock(&core.state_lock)
     state = find(core, &key)
-    if state != NULL and state.position == position:
-        why = write(journal, &key, key.data + key.n, <int64_t>(entry_body_length(entry) - key.n), &state.position)
+    if state != NULL and state.place == place:
+        why = write(journal.heir, &key, key.data + key.n, <int64_t>(entry_body_length(entry) - key.n), &position)
+        if why == OK:
+            state.place = core_place(core, journal.heir, position)
+    elif state == NULL and entry.flags & STATE_GONE and journal.heir != journal:
+        why = write(journal.heir, &key, NULL, -1, &position)
     pthread_mutex_unlock(&core.state_lock)
     return why
 
 
-cdef bint state_recover(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil:
+cdef bint state_recover(LogCore* core, const Entry* entry, uint64_t place) noexcept nogil:
     """An ENTRY_STATE found in the journal, in order. False: it is nonsense, or memory is out."""
     cdef Key key = Key(entry_body(entry), <uint32_t>entry.aux, <uint16_t>entry.stream)
     cdef State* state
@@ -179,5 +185,5 @@ cdef bint state_recover(LogCore* core, const Entry* entry, uint64_t position) no
         state = add(core, &key)
     if state == NULL:
         return False
-    state.position = position
+    state.place = place
     return True

@@ -41,5 +41,6 @@ cdef dict log_stats(LogCore* core):
     found = {"memory": journal_stats(core.memory)}
     if core.wal != NULL:
         found["wal"] = journal_stats(core.wal)
+        found["state"] = journal_stats(core.state_log)
         found["sealed"] = sealed_stats(core)
     return found

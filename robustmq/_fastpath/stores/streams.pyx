@@ -5,8 +5,8 @@ from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u64
 from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_write_stream
-from robustmq._fastpath.stores.journal cimport ENTRY_STREAM_END, EntryHead, entry_body, journal_append, journal_at
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_entry, core_find, core_write_stream
+from robustmq._fastpath.stores.journal cimport ENTRY_STREAM_END, EntryHead, entry_body, journal_append
 from robustmq._fastpath.stores.partition cimport DURABLE_MEMORY, partition_close, partition_free, partition_new
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
 
@@ -66,7 +66,7 @@ cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept n
     cdef uint16_t length = 0
     if partition == NULL:
         return False
-    body = entry_body(journal_at(partition.journal, partition.directory_position, NULL))
+    body = entry_body(core_entry(core, partition.journal, partition.directory_position))
     memcpy(&length, body + 22, 2)
     found.partition = partition
     found.topic_id = body

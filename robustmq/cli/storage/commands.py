@@ -20,7 +20,7 @@ PROGRESS_S = 1.0
 
 
 def check(chosen: argparse.Namespace) -> int:
-    """Verify every byte of journal and sealed files: formats, crcs, offsets, indexes."""
+    """Verify every byte of state log, journal and sealed files: formats, crcs, offsets, indexes."""
     streams = Streams()
     counts = {"batches": 0, "records": 0}
     damages: list[Damage] = []

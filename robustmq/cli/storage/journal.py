@@ -55,13 +55,18 @@ def nonce_of(view: memoryview) -> int:
     return int(struct.unpack_from("<I", view, 12)[0])
 
 
+def label(path: Path) -> str:
+    """What the file is called: both chains have the same names."""
+    return path.name if path.parent.name == "journal" else f"{path.parent.name}/{path.name}"
+
+
 def walk(path: Path, *, last: bool) -> Iterator[Found]:
     """Everything in a segment; `last`: the newest that holds entries, where a chain may end anywhere."""
     with mapped(path) as view:
         if is_retired(view):
             return
         if wrong := header_damage(view, path):
-            yield Damage(path.name, 0, f"{wrong}: everything in it is lost")
+            yield Damage(label(path), 0, f"{wrong}: everything in it is lost")
             return
         yield from entries(view, path, last)
 
@@ -77,12 +82,12 @@ def entries(view: memoryview, path: Path, last: bool) -> Iterator[Found]:
         if mark >> 32 != nonce or stride > size - at or length < (8 if mark & PAD else ENTRY):
             break
         if not mark & PAD:
-            yield entry(view[at:at + length], path.name, at, start + at, reserved=bool(mark & RESERVED), last=last)
+            yield entry(view[at:at + length], label(path), at, start + at, reserved=bool(mark & RESERVED), last=last)
         at += stride
     if at < size and not last:
-        yield Damage(path.name, at, f"the chain of entries ends here: the {size - at} bytes behind it are lost")
+        yield Damage(label(path), at, f"the chain of entries ends here: the {size - at} bytes behind it are lost")
     elif (behind := whole_entry(view, nonce, at)) is not None:
-        yield Damage(path.name, at, f"the chain of entries ends here: entries from byte {behind} on are lost")
+        yield Damage(label(path), at, f"the chain of entries ends here: entries from byte {behind} on are lost")
 
 
 def whole_entry(view: memoryview, nonce: int, at: int) -> int | None:

@@ -19,7 +19,8 @@ from robustmq._fastpath.protocols.mqtt.rings cimport (
 from robustmq._fastpath.protocols.mqtt.send cimport FLIGHT_SPAN_MAX, PACKET_IDS
 from robustmq._fastpath.protocols.mqtt.session cimport Kept, session_grant, session_release
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Entry, EntryFlags, entry_body, entry_body_length, journal_at
+from robustmq._fastpath.stores.journal cimport Entry, EntryFlags, entry_body, entry_body_length
+from robustmq._fastpath.stores.sessions cimport session_log_entry
 from robustmq._fastpath.stores.partition cimport Partition, ReadSpan, partition_seek
 from robustmq._fastpath.stores.streams cimport log_find_stream
 
@@ -246,18 +247,18 @@ cdef int apply_entries(Session* session, const SessionMark* mark, object exchang
     cdef uint32_t i
     places = {}                                 # a carried copy and its original are one
     for i in range(mark.events.count):
-        places[mark.events.list[i].value] = mark.events.list[i].position
-    if mark.snapshot_position:
-        places[mark.snapshot_sequence] = mark.snapshot_position
+        places[mark.events.list[i].value] = mark.events.list[i].place
+    if mark.snapshot_place:
+        places[mark.snapshot_sequence] = mark.snapshot_place
         session.consumer.floor = mark.floor
     for sequence in sorted(places):
-        entry = journal_at(session.core.wal, places[sequence], NULL)
+        entry = session_log_entry(session.core.log, places[sequence])
         before = sequence < mark.snapshot_sequence
         session.sequence = sequence
         if entry == NULL or before and entry.base_offset < mark.floor:      # retired: it did not live
             continue
         try:
-            apply(session, entry_body(entry), entry_body_length(entry), mark.snapshot_position == places[sequence], before,
+            apply(session, entry_body(entry), entry_body_length(entry), mark.snapshot_place == places[sequence], before,
                   exchange)
         except ValueError:
             unreadable += 1
