@@ -27,10 +27,10 @@ cdef Status journal_commit(Journal* journal) noexcept nogil
 cdef Status journal_close_segment(Journal* journal) noexcept nogil
 
 # For who retires (the keeper of a memory journal, the sealer of a write-ahead log and of its state log): segments listed, and
-# giving up the oldest, after what must outlive it was carried to the heir and is durable. Else why not: STORE_FULL,
-# STORE_FAILED (of this journal or its heir), NO_MEMORY.
+# giving up the oldest, after what must outlive it was carried to the heir and is durable, and so is all in `newest`, the journal
+# in which entries are superseded. Else why not: STORE_FULL, STORE_FAILED (of one of the three), NO_MEMORY.
 cdef uint64_t journal_listed(Journal* journal) noexcept nogil
-cdef Status journal_retire_oldest(Journal* journal) noexcept nogil
+cdef Status journal_retire_oldest(Journal* journal, Journal* newest) noexcept nogil
 
 cdef Status keeper_start(Journal* journal) noexcept nogil
 cdef void keeper_stop(Journal* journal) noexcept nogil

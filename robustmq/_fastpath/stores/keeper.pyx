@@ -281,7 +281,7 @@ cdef void relieve(Journal* journal) noexcept nogil:
     pthread_mutex_unlock(&journal.roll_lock)
 
 
-cdef Status journal_retire_oldest(Journal* journal) noexcept nogil:
+cdef Status journal_retire_oldest(Journal* journal, Journal* newest) noexcept nogil:
     cdef uint64_t sequence = journal.start >> journal.segments.shift
     cdef uint64_t end = sequence + 1 << journal.segments.shift
     cdef Segment* segment = segment_of(&journal.segments, sequence)
@@ -291,8 +291,8 @@ cdef Status journal_retire_oldest(Journal* journal) noexcept nogil:
             memory_want(segment.base, journal.segments.size)
         why = carry_forward(journal, (sequence << journal.segments.shift) + SEGMENT_HEADER, end)
         if why == OK:
-            why = journal_commit(journal)
-        if why == OK and journal.heir != journal:
+            why = journal_commit(newest)
+        if why == OK and journal.heir != newest:
             why = journal_commit(journal.heir)
         if why != OK:
             return why
@@ -342,7 +342,7 @@ cdef void keep(Journal* journal, int slot) noexcept nogil:
     if journal.behind != NULL:
         waker_ring(journal.behind)
     else:
-        while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal) == OK:
+        while journal_listed(journal) >= journal.most_segments and journal_retire_oldest(journal, journal) == OK:
             prefault(journal)
     # A roll may have found the bound broken, and say so after the retirer had looked for the last time.
     if load_relaxed_u32(&journal.pressed) and (journal.behind == NULL or journal_listed(journal) <= journal.most_segments):

@@ -245,10 +245,10 @@ cdef Status retire_oldest(Sealer* sealer) noexcept nogil:
     """The journal's, and of the state log what pays for that."""
     cdef Journal* state_log = sealer.journal.heir
     cdef uint64_t before = journal_tail(state_log)
-    cdef Status why = journal_retire_oldest(sealer.journal)
+    cdef Status why = journal_retire_oldest(sealer.journal, sealer.journal)
     sealer.debt += 2 * (journal_tail(state_log) - before)
     while why == OK and sealer.debt >= state_log.segments.size and journal_listed(state_log) > 1:
-        why = journal_retire_oldest(state_log)
+        why = journal_retire_oldest(state_log, sealer.journal)
         sealer.debt -= state_log.segments.size
     return why
 
