@@ -30,8 +30,8 @@ async def settle(log: Log, meta: MetaStore) -> list[str]:
     if known is not None and known.value.decode() != log.directory_id:
         raise StartError(
             f"the metadata belongs to another directory ({known.value.decode()}) than the log ({log.directory_id}): "
-            "put back journal, state, sealed and meta.sqlite of one backup, or move meta.sqlite away to go on with this "
-            "log and without its configurations")
+            "put back journal, state, sealed and meta.sqlite of one backup, or move meta.sqlite away to go on with "
+            "this log and without its configurations")
     kept = dict(state.state_items(b""))
     in_log, begun = int(kept.get(COUNTED, b"0")), int(kept.get(BEGUN, b"0"))
     counted = await meta.get(STARTS)
