@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,22 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@cache
+def have_jars() -> None:
+    """Of Hadoop; they are asked for once."""
+    for tool in ("java", "mvn"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed: no HDFS to test with")
+    if not list(JARS.glob("hadoop-client-minicluster-*.jar")):
+        done = subprocess.run(["timeout", "300", "make", "hadoop-jars"], cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"Maven Central does not give Hadoop's jars: {(done.stdout + done.stderr)[-300:]}")
+
+
 @contextmanager
 def hdfs_cluster(directory: Path) -> Iterator[str]:
-    """A NameNode and a DataNode; host:port of WebHDFS. Skips without Java or the jars."""
-    if shutil.which("java") is None:
-        pytest.skip("java is not installed: no HDFS to test with")
-    if not list(JARS.glob("hadoop-client-minicluster-*.jar")):
-        pytest.skip("Hadoop's jars are missing: make hadoop-jars")
+    """A NameNode and a DataNode; host:port of WebHDFS. Skips without Java, or when its jars cannot be had."""
+    have_jars()
     port = free_port()
     command = ["java", "-Xmx384m", "-cp", f"{JARS}/*", "org.apache.hadoop.mapreduce.MiniHadoopClusterManager", "-nomr",
                "-format", "-nnhttpport", str(port), "-writeDetails", "details.json"]
