@@ -78,7 +78,8 @@ def have_jars() -> None:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed: no HDFS to test with")
     if not list(JARS.glob("hadoop-client-minicluster-*.jar")):
-        done = subprocess.run(["timeout", "300", "make", "hadoop-jars"], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(["timeout", "300", "make", "hadoop-jars"], cwd=ROOT, capture_output=True, text=True,
+                              check=False)
         if done.returncode:
             pytest.skip(f"Maven Central does not give Hadoop's jars: {(done.stdout + done.stderr)[-300:]}")
 
