@@ -55,6 +55,9 @@ cdef inline const Entry* core_entry(LogCore* core, Journal* journal, uint64_t pl
     return journal_at(core.state_log if place >> 63 else journal, place & ((<uint64_t>1 << 63) - 1), NULL)
 
 
+# An entry of a segment that goes, once more in its heir; `*place` (NULL: not wanted) is where. As journal_append.
+cdef Status core_copy(LogCore* core, Journal* heir, const Entry* entry, uint64_t base_offset, uint64_t* place) noexcept nogil
+
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil
 
 # Records below `offset` (at most the end) go: `*moved` when there were any. First the stream's directory entry is written again

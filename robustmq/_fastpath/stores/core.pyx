@@ -153,8 +153,7 @@ cdef Status core_publish(LogCore* core, SealedFile* file, int slot) noexcept nog
     return why
 
 
-cdef Status carry_entry(LogCore* core, Journal* heir, const Entry* entry, uint64_t base_offset, uint64_t* place) noexcept nogil:
-    """The same entry once more; `place` may be NULL."""
+cdef Status core_copy(LogCore* core, Journal* heir, const Entry* entry, uint64_t base_offset, uint64_t* place) noexcept nogil:
     cdef EntryHead head
     cdef uint64_t position = 0
     cdef Status why
@@ -180,8 +179,8 @@ cdef Status carry_stream(LogCore* core, Journal* journal, const Entry* entry, ui
     pthread_mutex_lock(&core.streams_lock)
     partition = core_find(core, entry.stream)
     if partition != NULL and partition.directory_position == place:
-        why = carry_entry(core, journal.heir, entry, max(entry.base_offset, runs_end(partition.runs)),
-                          &partition.directory_position)
+        why = core_copy(core, journal.heir, entry, max(entry.base_offset, runs_end(partition.runs)),
+                        &partition.directory_position)
     pthread_mutex_unlock(&core.streams_lock)
     pthread_mutex_unlock(&core.runs_lock)
     return why
@@ -209,7 +208,7 @@ cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64
     if entry.kind == ENTRY_STREAM:
         return carry_stream(core, journal, entry, core_place(core, journal, position))
     if entry.kind == ENTRY_STREAM_END:  # what it ends may stand in the heir; there it goes before its end does
-        return carry_entry(core, journal.heir, entry, 0, NULL) if journal.heir != journal else OK
+        return core_copy(core, journal.heir, entry, 0, NULL) if journal.heir != journal else OK
     pthread_mutex_lock(&core.streams_lock)
     partition = core_find(core, entry.stream)
     if partition != NULL and partition.journal == journal:

@@ -7,9 +7,9 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport OK, UNKNOWN_TOPIC
-from robustmq._fastpath.stores.core cimport core_entry, core_place
+from robustmq._fastpath.stores.core cimport core_copy, core_entry
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_SESSION, EntryHead, entry_body, entry_body_length, journal_append, journal_tail,
+    ENTRY_SESSION, EntryHead, journal_append, journal_tail,
 )
 from robustmq._fastpath.stores.table cimport table_add, table_each, table_find, table_free, table_init, table_remove
 
@@ -153,15 +153,12 @@ cdef void move_place(SessionPlaces* places, uint64_t old, uint64_t now_at) noexc
 
 cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil:
     cdef SessionMark* mark
-    cdef uint64_t position = 0
     cdef uint64_t now_at
     cdef Status why = OK
     pthread_mutex_lock(&core.sessions_lock)
     mark = find(core, entry.stream)
     if mark != NULL and lives(mark, entry, place):
-        why = write(journal.heir, entry.stream, entry.flags, entry.aux, entry.base_offset, entry_body(entry),
-                    entry_body_length(entry), &position)
-        now_at = core_place(core, journal.heir, position)
+        why = core_copy(core, journal.heir, entry, entry.base_offset, &now_at)
         if why == OK and entry.flags & SESSION_SNAPSHOT:
             mark.snapshot_place = now_at
         elif why == OK:

@@ -6,7 +6,7 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK
-from robustmq._fastpath.stores.core cimport core_entry, core_place
+from robustmq._fastpath.stores.core cimport core_copy, core_entry
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_STATE, EntryHead, entry_body, entry_body_length, journal_append, journal_tail,
 )
@@ -155,17 +155,14 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
 cdef Status state_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil:
     """The entry's segment is going: write it again, unless something newer is known."""
     cdef Key key = Key(entry_body(entry), <uint32_t>entry.aux, <uint16_t>entry.stream)
-    cdef uint64_t position = 0
     cdef Status why = OK
     cdef State* state
     pthread_mutex_lock(&core.state_lock)
     state = find(core, &key)
     if state != NULL and state.place == place:
-        why = write(journal.heir, &key, key.data + key.n, <int64_t>(entry_body_length(entry) - key.n), &position)
-        if why == OK:
-            state.place = core_place(core, journal.heir, position)
+        why = core_copy(core, journal.heir, entry, 0, &state.place)
     elif state == NULL and entry.flags & STATE_GONE and journal.heir != journal:
-        why = write(journal.heir, &key, NULL, -1, &position)
+        why = core_copy(core, journal.heir, entry, 0, NULL)
     pthread_mutex_unlock(&core.state_lock)
     return why
 
