@@ -1,7 +1,8 @@
 """The log against a model, in a process of its own that is killed now and then.
 
 What was appended is there, once, at its offset and in order, until it was trimmed, is older than retention allows, or
-was compacted away; that holds in the journal, in sealed files, after an orderly end and after a SIGKILL.
+was compacted away; that holds in the journal, in sealed files, after an orderly end and after a SIGKILL. So do the
+values of the state table, and no number of a stream is used twice.
 """
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ from tests.unit.test_merge import merge
 
 PRODUCER = 7
 HOUR_MS = 3_600_000
+SPACE = 7
+KEYS = st.integers(0, 11)
 EXAMPLES = int(os.environ.get("ROBUSTMQ_MODEL_EXAMPLES", "25"))      # make model takes more
 COMPACTED = {"cleanup": "compact", "min_cleanable_dirty_ratio": 0.0, "delete_retention_ms": HOUR_MS}
 
@@ -94,6 +97,8 @@ ACTIONS: dict[str, Any] = {
     "retain": lambda log, now: log.retain(now),
     "clean": clean,
     "merge": lambda log: merge(log),
+    "put": lambda log, values: [log.state_put(SPACE, key, value) for key, value in values],
+    "state": lambda log: dict(log.state_items(SPACE)),
     "notes": lambda log: log.recovered["notes"],
     "close": lambda log: log.close(),
 }
@@ -107,6 +112,7 @@ class LogMachine(RuleBasedStateMachine):
         self.path = Path(tempfile.mkdtemp(prefix="robustmq-model-"))
         self.streams: list[Stream] = []
         self.made = 0
+        self.state: dict[bytes, bytes] = {}
         self.now = NOW
         self.open()
 
@@ -146,6 +152,7 @@ class LogMachine(RuleBasedStateMachine):
     def create(self, compacted: bool) -> None:
         self.made += 1
         stream = Stream(self.ask("create", self.made), compacted)
+        assert stream.number == self.made
         self.streams.append(stream)
         self.set_policy(stream)
 
@@ -232,6 +239,24 @@ class LogMachine(RuleBasedStateMachine):
             self.append(which, 1, False, False, 1, [(b"a", False)])
             self.seal()
 
+    @rule(values=st.lists(st.tuples(KEYS, st.sampled_from([None, 1, 100, 30_000])), min_size=1, max_size=12))
+    def put(self, values: list[tuple[int, int | None]]) -> None:
+        """Set values, or delete them."""
+        self.now += 1
+        rows = [(b"%d" % key, None if size is None else b"%d:" % self.now + bytes(size)) for key, size in values]
+        self.ask("put", rows)
+        self.state.update({key: value for key, value in rows if value is not None})
+        for key, value in dict(rows).items():
+            if value is None:
+                self.state.pop(key, None)
+
+    @rule(key=KEYS, rounds=st.integers(2, 6))
+    def turn_the_state_log(self, key: int, rounds: int) -> None:
+        """Segments of it go."""
+        for _ in range(rounds):
+            self.put([((key + i) % 24, size) for i in range(8) for size in (1, 60_000)])
+            self.seal()
+
     @rule()
     def merge(self) -> None:
         self.ask("merge")
@@ -242,6 +267,12 @@ class LogMachine(RuleBasedStateMachine):
         self.child.join()
         self.open()
         assert self.ask("notes") == []
+
+    @rule(after_us=st.sampled_from([0, 300, 600, 1000, 2000, 4000]))
+    def crash_while_sealing(self, after_us: int) -> None:
+        self.pipe.send(("seal",))
+        self.pipe.poll(after_us / 1e6)
+        self.crash()
 
     @rule()
     def crash(self) -> None:
@@ -256,6 +287,7 @@ class LogMachine(RuleBasedStateMachine):
     @invariant()
     def the_log_is_as_the_model_says(self) -> None:
         assert self.ask("streams") == sorted(stream.number for stream in self.streams)
+        assert self.ask("state") == self.state
         for stream in self.streams:
             assert self.ask("look", stream.number) == (
                 stream.start, stream.end, {at: record for at, (record, _) in stream.records.items()})

@@ -103,6 +103,75 @@ def test_it_follows_what_lives(tmp_path: Path, seed: int) -> None:
     log.close()
 
 
+def churn(log: Log, turns: int, values: int, size: int) -> None:
+    """The same few values again and again."""
+    for _ in range(turns):
+        for i in range(values):
+            log.state_put(SPACE + 1, b"%d" % i, bytes(size))
+        turned(log)
+
+
+def test_what_is_little_for_long_is_not_paid_for_at_once(tmp_path: Path) -> None:
+    """As long as there is one segment nothing can be given up, however much comes: that is not a debt."""
+    log = open_log(tmp_path)
+    churn(log, 40, 5, 150_000)
+    before = log.stats()["state"]
+    for i in range(40):
+        log.state_put(SPACE, b"%d" % i, bytes(200_000))
+    turned(log)
+    after = log.stats()["state"]
+    assert before["bytes"] > 25 * MIB and after["bytes"] - before["bytes"] < 4 * 40 * 200_000
+    log.close()
+
+
+def test_what_died_at_once_goes_soon(tmp_path: Path) -> None:
+    """Many large values are deleted; a deletion is small, and so is what comes later."""
+    log = open_log(tmp_path)
+    for i in range(100):
+        log.state_put(SPACE, b"%d" % i, bytes(200_000))
+        if i % 20 == 19:
+            turned(log)
+    assert log.stats()["state"]["bytes_kept"] > 19 * MIB
+    for i in range(100):
+        log.state_put(SPACE, b"%d" % i, None)
+    churn(log, 40, 10, 10_000)
+    assert log.stats()["state"]["bytes_kept"] < 3 * MIB
+    log = reopened(log, tmp_path)
+    assert kept(log) == {}
+    log.close()
+
+
+def test_the_number_of_a_deleted_stream_is_not_used_again(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for i in range(3):
+        log.create_stream(f"t{i}", ID)
+    log.delete_stream(3)
+    log.create_stream("fleeting", ID, 0, 0)     # in memory: it has the next number
+    churn(log, 10, 10, 100_000)
+    assert log.stats()["state"]["retired"] > 5
+    for number in (4, 5):
+        log = reopened(log, tmp_path)
+        assert log.create_stream("new", ID).stream == number
+    log.close()
+
+
+def test_a_lost_name_deletes_no_records(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for name in ("first", "second"):
+        log.create_stream(name, ID).append(batch([b"x" * 200_000]))
+    turned(log)
+    log.close()
+    file, = (file for file in (tmp_path / "state").glob("*.journal") if b"second" in file.read_bytes())
+    data = bytearray(file.read_bytes())
+    data[data.index(b"second")] ^= 1
+    file.write_bytes(data)
+    log = open_log(tmp_path)
+    note, = log.recovered["notes"]
+    assert "does not know any more" in note and len(list((tmp_path / "sealed").glob("*.orphaned"))) == 1
+    assert [row[0] for row in log.streams()] == ["first"]
+    log.close()
+
+
 def test_a_kill_between_the_copy_and_the_end_of_the_segment(tmp_path: Path) -> None:
     """The journal of before, the state log of after."""
     log = open_log(tmp_path / "a")

@@ -22,9 +22,10 @@ cdef struct LogCore:
     Journal* wal                    # NULL: memory only
     Journal* state_log              # the heir of `wal`: what outlives its segments and is no batch; NULL: memory only
     Journal* memory
-    pthread_mutex_t streams_lock    # writers of `streams`, directory_position, next_stream
+    pthread_mutex_t streams_lock    # writers of `streams`, directory_position, next_stream, last_ended
     Table streams                   # Partition* by stream id; readers in a QSBR section
     uint64_t next_stream
+    uint64_t last_ended             # highest number with an ENTRY_STREAM_END in the write-ahead log; 0: none
     pthread_mutex_t state_lock
     Table state                     # State* (state.pyx) by space and key; all under state_lock
     pthread_mutex_t sessions_lock

@@ -186,6 +186,17 @@ cdef Status carry_stream(LogCore* core, Journal* journal, const Entry* entry, ui
     return why
 
 
+cdef Status carry_end(LogCore* core, Journal* journal, const Entry* entry) noexcept nogil:
+    """What it ends may stand in the heir; there it goes before its end does. The highest number that was ended stays known, or
+    the next stream after a restart would have it."""
+    cdef Status why = OK
+    pthread_mutex_lock(&core.streams_lock)
+    if journal.heir != journal or entry.stream == core.last_ended:
+        why = core_copy(core, journal.heir, entry, 0, NULL)
+    pthread_mutex_unlock(&core.streams_lock)
+    return why
+
+
 cdef Status carry_locked(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
     if entry.kind == ENTRY_BATCH:
         partition_retire(partition, entry, position, partition.journal.memory != 0)
@@ -207,8 +218,8 @@ cdef Status core_carry(void* owner, Journal* journal, const Entry* entry, uint64
         return session_log_carry(core, journal, entry, core_place(core, journal, position))
     if entry.kind == ENTRY_STREAM:
         return carry_stream(core, journal, entry, core_place(core, journal, position))
-    if entry.kind == ENTRY_STREAM_END:  # what it ends may stand in the heir; there it goes before its end does
-        return core_copy(core, journal.heir, entry, 0, NULL) if journal.heir != journal else OK
+    if entry.kind == ENTRY_STREAM_END:
+        return carry_end(core, journal, entry)
     pthread_mutex_lock(&core.streams_lock)
     partition = core_find(core, entry.stream)
     if partition != NULL and partition.journal == journal:

@@ -35,6 +35,7 @@ cdef struct Scan:
     Journal* scanned                # that one, or the state log
     bint last                       # no settled segment comes after this one: what is missing was never durable
     bint torn                       # something of that kind is missing
+    bint unnamed                    # a directory entry was dropped
     uint64_t damage                 # position of the last damage in an older segment
     uint64_t entries
     uint64_t bytes
@@ -96,6 +97,7 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
 
 cdef bint apply_end(Scan* scan, const Entry* entry) noexcept nogil:
     cdef Partition* partition = stream_of(scan, entry.stream)
+    scan.core.last_ended = max(scan.core.last_ended, entry.stream)
     if partition != NULL:
         table_remove(&scan.core.streams, partition)
         partition_free(partition)
@@ -191,6 +193,7 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
             else:
                 entry.mark = <uint64_t>segment.nonce << 32 | stride << 2 | MARK_PAD
                 scan.dropped += 1
+                scan.unnamed |= entry.kind == ENTRY_STREAM
                 if scan.last:
                     scan.torn = True
                 else:
@@ -420,7 +423,7 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
 
 
 cdef recover(LogCore* core, list files, list state_files, dict report, Tails* tails):
-    cdef Scan scan = Scan(core, core.wal, NULL, False, False, 0, 0, 0, 0, 0, 0)
+    cdef Scan scan = Scan(core, core.wal, NULL, False, False, False, 0, 0, 0, 0, 0, 0)
     cdef list notes = report.setdefault("notes", [])
     cdef Py_ssize_t noted = len(notes)
     cdef bint damaged
@@ -430,7 +433,7 @@ cdef recover(LogCore* core, list files, list state_files, dict report, Tails* ta
     tails.journal = scan_journal(&scan, core.wal, "segment", files, notes)
     if not tails.journal and (tails.state_log or core.sealed.next_id > 1):
         notes.append("all segments of the journal are missing: what they held is lost")
-    if damaged or scan.damage or len(notes) > noted or not tails.state_log:
+    if damaged or scan.damage or scan.unnamed or len(notes) > noted or not tails.state_log:
         keep_orphans(&scan, notes)
     drop_orphans(&scan)
     report_holes(core, core.wal, notes)

@@ -6,7 +6,7 @@ segment is recycled. A crash in between leaves files that cover batches which ar
 
 The state log is a chain of segments like the journal. For each byte that comes to it two are given up at its other end, and
 what lives of those comes to it again: so it settles at twice what lives, and each entry is written a few times, not once per
-turn of the journal.
+turn of the journal. Segments of which less than half lives go beyond that: they pay for themselves.
 
 Streams with an eighth of a segment or more get a file of their own, the others share one. Writing gives way (`bytes_per_s`)
 unless the journal has used half of its bound. What fails here is the disk: the journal turns read-only.
@@ -37,7 +37,7 @@ cdef struct Sealer:
     uint64_t asked                      # seal all segments below this sequence, whatever the lag
     uint64_t sealed                     # segments below this sequence are gone
     uint64_t lag
-    uint64_t debt                       # bytes of the state log to give up; sealer only
+    uint64_t debt                       # bytes of the state log to give up, between two segments at most one's; sealer only
     uint64_t bytes_per_s
     uint32_t stopping
     uint32_t running

@@ -242,14 +242,18 @@ cdef void tell(Sealer* sealer) noexcept nogil:
 
 
 cdef Status retire_oldest(Sealer* sealer) noexcept nogil:
-    """The journal's, and of the state log what pays for that."""
+    """The journal's, and of the state log what pays for that; a segment of which less than half lives costs nothing."""
     cdef Journal* state_log = sealer.journal.heir
+    cdef uint64_t size = state_log.segments.size
     cdef uint64_t before = journal_tail(state_log)
     cdef Status why = journal_retire_oldest(sealer.journal, sealer.journal)
     sealer.debt += 2 * (journal_tail(state_log) - before)
-    while why == OK and sealer.debt >= state_log.segments.size and journal_listed(state_log) > 1:
+    while why == OK and sealer.debt >= size and journal_listed(state_log) > 1 and not load_acquire_u32(&sealer.stopping):
+        before = journal_tail(state_log)
         why = journal_retire_oldest(state_log, sealer.journal)
-        sealer.debt -= state_log.segments.size
+        if 2 * (journal_tail(state_log) - before) >= size:
+            sealer.debt -= size
+    sealer.debt = min(sealer.debt, size)        # what could not be given up is not owed for ever
     return why
 
 

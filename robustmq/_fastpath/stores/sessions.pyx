@@ -194,7 +194,7 @@ cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t place)
             mark.snapshot_sequence = entry.aux
             mark.floor = entry.base_offset
         return True
-    # Whatever its publisher opened before this entry is said by it; a carried copy knows less, and comes later.
+    # Whatever its publisher opened before this entry is said by it; a carried copy is read before all batches.
     while mark.opened.count and mark.opened.list[mark.opened.count - 1].place < entry.base_offset:
         mark.opened.count -= 1
     return add_place(&mark.events, place, entry.aux)

@@ -101,6 +101,8 @@ cdef Status log_delete_stream(LogCore* core, Partition* partition) noexcept nogi
     pthread_mutex_lock(&core.streams_lock)
     why = journal_append(partition.journal, &head, NULL, 0, NULL, 0, &position)
     if why == OK:
+        if partition.journal == core.wal:
+            core.last_ended = max(core.last_ended, partition.stream)
         partition_close(partition)
         table_remove(&core.streams, partition)
     pthread_mutex_unlock(&core.streams_lock)
