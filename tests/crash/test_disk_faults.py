@@ -47,7 +47,7 @@ FAULTS = [
     Fault("fallocate", errno.ENOSPC, ".journal", "disk is full", 0x97),
     Fault("pwrite", errno.ENOSPC, ".writing", "disk is full", 0x97),    # sealing
     Fault("fdatasync", errno.EIO, ".writing", "write error", 0x80),
-    Fault("msync", errno.EIO, "state/0000000000000001.journal", "write error", 0x80),       # what a retired segment leaves
+    Fault("msync", errno.EIO, "state/0000000000000001.journal", "write error", 0x80),     # of a retired segment
     Fault("fallocate", errno.ENOSPC, "state/0000000000000001.journal", "disk is full", 0x97),
 ]
 

@@ -156,12 +156,16 @@ cdef struct Durability:
     void (*want)(void* source, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil
 
 
-# The brake on what makes load: `pressed` is asked once a turn (it must cost nothing), `wait` sleeps until the store has
-# room again, while the reactor is offline (QSBR).
+# The brake on what makes load: `pressed` is asked before each read and once a turn (it must cost nothing), `wait` sleeps until
+# the store has room again, while the reactor is offline (QSBR). So no more than one read per reactor comes after a press.
 cdef struct Brake:
     void* source
     bint (*pressed)(void* source) noexcept nogil            # NULL: no brake
     void (*wait)(void* source) noexcept nogil
+
+
+cdef inline bint brake_pressed(const Brake* brake) noexcept nogil:
+    return brake.pressed != NULL and brake.pressed(brake.source)
 
 
 # Written before the reactors start, but for what is marked atomic.

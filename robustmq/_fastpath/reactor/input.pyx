@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_is_sole, ref_release
 from robustmq._fastpath.reactor.core cimport (
-    CLOSING, DEAD, ENDED, GONE, PAUSED, READABLE, SEAM_WAITS, UNPARSED, WANTS_CLOSE, Connection, Reactor,
+    CLOSING, DEAD, ENDED, GONE, PAUSED, READABLE, SEAM_WAITS, UNPARSED, WANTS_CLOSE, Connection, Reactor, brake_pressed,
     connection_end, connection_ready, connection_touch, count,
 )
 from robustmq._fastpath.status cimport Status
@@ -28,6 +28,9 @@ cdef inline bint may_parse(const Connection* connection) noexcept nogil:
 
 cdef void input_progress(Connection* connection) noexcept nogil:
     cdef Block* rest = connection.rest
+    if brake_pressed(&connection.reactor.shared.brake):
+        connection_ready(connection)            # the turn ends with the wait for room
+        return
     if connection.flags & UNPARSED and may_parse(connection):
         parse(connection, rest, block_data(rest) + connection.rest_start, rest.len - connection.rest_start)
     if connection.flags & READABLE and may_parse(connection):

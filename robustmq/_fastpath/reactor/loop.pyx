@@ -8,7 +8,7 @@ from robustmq._fastpath.mailbox cimport (
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
 from robustmq._fastpath.reactor.connection cimport connection_event
 from robustmq._fastpath.reactor.core cimport (
-    DEAD, GONE, IN_READY, TURN_BUCKETS, Connection, Listener, Reactor, Shared, connection_end, count,
+    DEAD, GONE, IN_READY, TURN_BUCKETS, Connection, Listener, Reactor, Shared, brake_pressed, connection_end, count,
 )
 from robustmq._fastpath.reactor.input cimport input_progress
 from robustmq._fastpath.reactor.links cimport links_free
@@ -171,7 +171,7 @@ cdef void turn(Reactor* reactor, poller_event* events, int n) noexcept nogil:
         output_bury(reactor)
     seam_announce(reactor)
     qsbr_quiescent(reactor.qsbr)
-    if reactor.shared.brake.pressed != NULL and reactor.shared.brake.pressed(reactor.shared.brake.source):
+    if brake_pressed(&reactor.shared.brake):
         qsbr_offline(reactor.qsbr)
         reactor.shared.brake.wait(reactor.shared.brake.source)
         qsbr_online(reactor.qsbr)

@@ -162,8 +162,13 @@ cdef struct Journal:
     JournalCounters counters
 
 
+# The longest body that an entry may have: with its header a quarter of a segment.
+cdef inline uint64_t journal_body_most(const Journal* journal) noexcept nogil:
+    return (journal.segments.size >> 2) - sizeof(Entry)
+
+
 # Append one entry; the body comes in one or two parts, both copied. `*position` = where it stands.
-# STORE_FULL, STORE_FAILED (the journal's health, sticky), TOO_LARGE (more than a quarter of a segment), NO_MEMORY; also
+# STORE_FULL, STORE_FAILED (the journal's health, sticky), TOO_LARGE (more than journal_body_most), NO_MEMORY; also
 # STORE_FULL while retirement is far behind, although the health is OK: journal_wait_room, then try again.
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil

@@ -98,7 +98,7 @@ cdef Status journal_try_append(Journal* journal, const EntryHead* head, const ui
     cdef Entry* entry
     if why != OK:
         return why
-    if length > journal.segments.size >> 2:
+    if n + more_n > journal_body_most(journal):
         return TOO_LARGE
     entry = take_space(journal, length, position, &mark, &why)
     if entry == NULL:

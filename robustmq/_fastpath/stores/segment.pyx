@@ -14,6 +14,10 @@ from robustmq._fastpath.platform cimport (
 )
 
 
+cdef enum:
+    SLACK = 64 << 20            # bytes that come after a press: a read per reactor, as records
+
+
 cdef struct SegmentHead:
     uint8_t magic[8]
     uint32_t version
@@ -36,7 +40,7 @@ cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t siz
     store.size = size
     while (<uint64_t>1 << store.shift) < size:
         store.shift += 1
-    store.limit = <uint32_t>(2 * most + 4)
+    store.limit = <uint32_t>(2 * most + 4 + (SLACK >> store.shift))
     while slots < store.limit:          # room for segments that readers pin while the tail goes on
         slots *= 2
     store.slots = <Segment**>calloc(slots, sizeof(Segment*))

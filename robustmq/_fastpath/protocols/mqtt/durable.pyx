@@ -5,18 +5,12 @@ from robustmq._fastpath.broker.routes cimport REACTORS_MAX
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.protocols.mqtt.rings cimport SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.session cimport Grant, Ledger
-from robustmq._fastpath.stores.journal cimport journal_health
 from robustmq._fastpath.stores.sessions cimport session_log_events, session_log_snapshot
-
-
-cdef extern from "<sched.h>" nogil:
-    int sched_yield()
 
 
 cdef enum:
     LEDGER_FIRST = 4096
     LEDGER_MAX = 65536          # bytes of one entry of events, about
-    KEEPER_TURNS = 64           # of a starved keeper, before events are given up
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
@@ -110,15 +104,9 @@ cdef bint tell(Session* session, uint32_t kind, uint64_t value) noexcept nogil:
 
 cdef void ledger_write(Session* session) noexcept nogil:
     cdef Ledger* ledger = ledger_of(session)
-    cdef Status status = Status.OK
-    cdef uint32_t attempt
     session.sequence += 1
-    for attempt in range(KEEPER_TURNS):
-        status = session_log_events(session.core.log, session.consumer.number, session.sequence, ledger.data, ledger.len)
-        if status != Status.STORE_FULL or journal_health(session.core.wal) != Status.OK:
-            break
-        sched_yield()
-    if status != Status.OK:
+    if session_log_events(session.core.log, session.consumer.number, session.sequence, ledger.data,
+                          ledger.len) != Status.OK:
         session.counters.events_lost += 1       # after a restart the session is as it was before this turn
     session.events_bytes += ledger.len
     ledger.len = 0

@@ -23,12 +23,9 @@ from robustmq._fastpath.protocols.mqtt.wire cimport (
     Bytes, PacketType, Publish, Reason, Version, ack_reason_of, decode_publish, put_ack, read_header, valid_topic_name,
 )
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport EntryFlags, journal_durable, journal_health
+from robustmq._fastpath.stores.journal cimport EntryFlags, journal_durable
+from robustmq._fastpath.stores.log cimport log_batch_most
 from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_opening
-
-
-cdef extern from "<sched.h>" nogil:
-    int sched_yield()
 
 
 cdef enum:
@@ -36,7 +33,6 @@ cdef enum:
     NO_SLAB = 255               # an acknowledgement whose message is stored already, or was refused
     ACKS_MAX = 65535            # acknowledgements that may wait for the disk
     OPENS_SPAN = 48             # packet identifiers that an entry can name
-    KEEPER_TURNS = 64           # of a starved keeper, before a message is refused
 
 
 cdef struct Slab:               # the batch of one partition
@@ -88,7 +84,8 @@ cdef Collector* collector_of(Core* core, uint32_t index) noexcept nogil:
     collector.core = core
     collector.index = index
     for i in range(SLABS):
-        builder_init(&collector.slabs[i].builder, core.limits.max_packet_size + 65536)
+        builder_init(&collector.slabs[i].builder,
+                     <uint32_t>min(<uint64_t>core.limits.max_packet_size + 65536, log_batch_most(core.log)))
     core.collectors[index] = collector
     return collector
 
@@ -304,17 +301,6 @@ cdef Status make_opens_room(Session* session, Collector* collector, Partition* p
     return Status.OK
 
 
-cdef void append(Slab* slab, uint64_t origin) noexcept nogil:
-    """Into the log. While the log is full only because its keeper is behind, let the keeper run."""
-    cdef uint32_t attempt
-    for attempt in range(KEEPER_TURNS):
-        slab.status = partition_append_opening(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
-                                               slab.opens, &slab.appended)
-        if slab.status != Status.STORE_FULL or journal_health(slab.partition.journal) != Status.OK:
-            return
-        sched_yield()
-
-
 cdef void append_all(Core* core, Collector* collector, uint64_t origin) noexcept nogil:
     """Each partition's batch into the log, its subscribers told. A slab's `status` says what became of it."""
     cdef Slab* slab
@@ -329,7 +315,8 @@ cdef void append_all(Core* core, Collector* collector, uint64_t origin) noexcept
         count = <uint32_t>slab.builder.count
         slab.n = builder_finish(&slab.builder)
         routes_refresh(core.exchange, slab.topic)
-        append(slab, origin)
+        slab.status = partition_append_opening(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
+                                               slab.opens, &slab.appended)
         if slab.status == Status.OK:
             routes_notify(core.exchange, slab.topic, slab.partition)
             core.counters[collector.index].batches_in += 1
