@@ -107,7 +107,8 @@ cdef uint64_t topic_epoch(TopicTable* table) noexcept nogil
 cdef Status topic_for_mqtt(TopicTable* table, const uint8_t* topic, uint32_t n, const uint8_t* client_id,
                            uint32_t client_id_len, Topic** result, uint32_t* number) noexcept nogil
 
-# Private to the table and to adopt.pyx; under lock, or at start.
+# Private to the table and to adopt.pyx; under lock, or at start. Load the slots that topic_find_id and topic_link want soon:
+cdef void topic_prefetch(TopicTable* table, const uint8_t* name, uint32_t n, const uint8_t* id) noexcept nogil
 cdef bint topic_room(TopicTable* table) noexcept nogil
 cdef Topic* topic_alloc(TopicTable* table, const uint8_t* name, uint32_t n, uint32_t count) noexcept nogil
 cdef void topic_link(TopicTable* table, Topic* topic) noexcept nogil

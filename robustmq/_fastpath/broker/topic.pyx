@@ -12,6 +12,7 @@ from robustmq._fastpath.broker.mapping cimport (
 )
 from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, MQTT_NAME_MAX, name_to_kafka, name_to_mqtt
 from robustmq._fastpath.hash cimport hash_bytes, hash_pair, hash_step
+from robustmq._fastpath.platform cimport memory_prefetch
 from robustmq._fastpath.qsbr cimport (
     qsbr_collect, qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister,
 )
@@ -25,6 +26,9 @@ import os
 from robustmq._fastpath.broker import names
 from robustmq._fastpath.broker.mapping import check_filter
 
+
+cdef enum:
+    EACH_AHEAD = 8                          # slots
 
 cdef Topic* GONE = <Topic*>1                # a slot whose topic was deleted
 
@@ -69,6 +73,11 @@ cdef Topic* topic_find_id(TopicTable* table, const uint8_t* id) noexcept nogil:
         if topic != GONE and memcmp(topic.id, id, 16) == 0:
             return topic
         i = (i + 1) & slots.mask
+
+
+cdef void topic_prefetch(TopicTable* table, const uint8_t* name, uint32_t n, const uint8_t* id) noexcept nogil:
+    memory_prefetch(&slots_of(table.by_name)[hash_bytes(name, n) & table.by_name.mask])
+    memory_prefetch(&slots_of(table.by_id)[id_hash(id) & table.by_id.mask])
 
 
 cdef uint64_t topic_epoch(TopicTable* table) noexcept nogil:
@@ -206,6 +215,7 @@ cdef Topic* topic_each(TopicTable* table, uint64_t* at) noexcept nogil:
     while at[0] <= table.by_name.mask and (topic == NULL or topic == GONE):
         topic = slots_of(table.by_name)[at[0]]
         at[0] += 1
+        memory_prefetch(slots_of(table.by_name)[(at[0] + EACH_AHEAD) & table.by_name.mask])
     return topic if topic != GONE else NULL
 
 

@@ -10,6 +10,7 @@ from robustmq._fastpath.platform cimport (
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online
 from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
+from robustmq._fastpath.stores.index cimport index_prefetch
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, EntryHead, entry_body, entry_body_length,
     journal_append,
@@ -21,7 +22,9 @@ from robustmq._fastpath.stores.runs cimport runs_add, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport sealed_bury, sealed_take_doomed
 from robustmq._fastpath.stores.sessions cimport session_log_carry, session_log_free, session_log_init
 from robustmq._fastpath.stores.state cimport state_carry, state_free, state_init
-from robustmq._fastpath.stores.table cimport table_each, table_find, table_free, table_init, table_prefetch, table_prefetch_item
+from robustmq._fastpath.stores.table cimport (
+    table_each, table_find, table_free, table_guess, table_init, table_prefetch, table_prefetch_item,
+)
 
 
 cdef enum:
@@ -95,6 +98,12 @@ cdef void core_prefetch(LogCore* core, uint64_t stream) noexcept nogil:
 
 cdef void core_prefetch_partition(LogCore* core, uint64_t stream) noexcept nogil:
     table_prefetch_item(&core.streams, stream_hash(stream), sizeof(Partition))
+
+
+cdef void core_prefetch_index(LogCore* core, uint64_t stream, uint32_t step) noexcept nogil:
+    cdef Partition* partition = <Partition*>table_guess(&core.streams, stream_hash(stream))
+    if partition != NULL:
+        index_prefetch(partition.index, step)
 
 
 cdef Status core_write_stream(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:

@@ -37,6 +37,10 @@ cdef bint index_reserve(Index** index) noexcept nogil
 # Append an item for which index_reserve made room.
 cdef void index_push(Index** index, const IndexItem* item) noexcept nogil
 
+# For who comes to many partitions: load the directory (step 0), its first and last chunk (1), the end of the last (2), each
+# some time after the one before. Under Partition.lock, or alone.
+cdef void index_prefetch(Index* index, uint32_t step) noexcept nogil
+
 # Drop whole chunks whose items all lie before `position`; with the last of them the directory.
 cdef void index_drop_before(Index** index, uint64_t position) noexcept nogil
 

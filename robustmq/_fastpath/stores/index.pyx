@@ -2,12 +2,14 @@
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32, store_release_ptr, store_release_u32
+from robustmq._fastpath.platform cimport memory_prefetch
 from robustmq._fastpath.qsbr cimport qsbr_retire
 
 
 cdef enum:
     CHUNK_FIRST = 2                 # items in a partition's first chunk
     CHUNK_MAX = 512
+    DIRECTORY_FIRST = 3             # chunks in a partition's first directory: 42 batches, and malloc has no smaller piece
     PAGE = 4096
 
 cdef enum Key:
@@ -26,7 +28,7 @@ cdef inline IndexItem* items(IndexChunk* chunk) noexcept nogil:
 cdef Index* directory_grown(Index* old) noexcept nogil:
     """A directory with room for one more chunk; keeps the live chunks of `old`."""
     cdef uint32_t live = old.count - old.head if old != NULL else 0
-    cdef uint32_t cap = live * 2 if live > 0 else 1
+    cdef uint32_t cap = live * 2 if live > 0 else <uint32_t>DIRECTORY_FIRST
     cdef Index* grown = <Index*>malloc(sizeof(Index) + cap * sizeof(IndexChunk*))
     if grown != NULL:
         grown.cap = cap
@@ -94,6 +96,19 @@ cdef void index_push(Index** index, const IndexItem* item) noexcept nogil:
     cdef IndexChunk* last = chunks(index[0])[index[0].count - 1]
     items(last)[last.count] = item[0]
     store_release_u32(&last.count, last.count + 1)
+
+
+cdef void index_prefetch(Index* index, uint32_t step) noexcept nogil:
+    cdef IndexChunk* last
+    if step == 0:
+        memory_prefetch(index)
+    elif index != NULL and index.head < index.count:
+        last = chunks(index)[index.count - 1]
+        if step == 1:
+            memory_prefetch(chunks(index)[index.head])
+            memory_prefetch(last)
+        else:
+            memory_prefetch(items(last) + last.count)
 
 
 cdef void index_drop_before(Index** index, uint64_t position) noexcept nogil:

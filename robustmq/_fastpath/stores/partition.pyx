@@ -289,7 +289,7 @@ cdef void partition_close(Partition* partition) noexcept nogil:
 cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
     cdef const uint8_t* batch = entry_body(entry)
     cdef uint64_t base = <uint64_t>batch_base_offset(batch)
-    if base < runs_end(partition.runs):
+    if base < partition.end and base < runs_end(partition.runs):      # `end` is not below that of the runs, and is at hand
         if batch_producer_id(batch) >= 0:
             if not producers_reserve(&partition.producers, batch):
                 return False

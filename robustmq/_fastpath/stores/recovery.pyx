@@ -7,7 +7,7 @@ from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_place, core_prefetch, core_prefetch_partition
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_place, core_prefetch, core_prefetch_index, core_prefetch_partition
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
@@ -144,8 +144,12 @@ cdef enum:
 
 # Ahead of the scan: with very many streams each entry's partition would be waited for.
 cdef enum:
-    AHEAD = 16                      # entries
+    AHEAD = 32                      # entries
     AHEAD_MASK = AHEAD - 1
+    AHEAD_PARTITION = 24
+    AHEAD_INDEX = 17                # its directory
+    AHEAD_CHUNK = 11
+    AHEAD_ITEM = 5
 
 cdef struct Ahead:
     uint64_t offset                 # of the next entry to look at
@@ -154,7 +158,7 @@ cdef struct Ahead:
 
 
 cdef void look_ahead(Scan* scan, Segment* segment, Ahead* ahead, uint64_t scanned) noexcept nogil:
-    """Up to AHEAD entries before the one that is scanned; the nearer half has its slots loaded by now."""
+    """Up to AHEAD entries before the one that is scanned; the nearer, the more of what it will touch is loaded."""
     cdef const Entry* entry
     cdef uint64_t size = segment.store.size
     while ahead.count < scanned + AHEAD and ahead.offset + sizeof(Entry) <= size and is_marked(segment, ahead.offset):
@@ -163,8 +167,14 @@ cdef void look_ahead(Scan* scan, Segment* segment, Ahead* ahead, uint64_t scanne
         core_prefetch(scan.core, entry.stream)
         ahead.count += 1
         ahead.offset += entry_stride(<uint32_t>entry.mark >> 2)
-    if scanned + AHEAD // 2 < ahead.count:
-        core_prefetch_partition(scan.core, ahead.streams[(scanned + AHEAD // 2) & AHEAD_MASK])
+    if scanned + AHEAD_PARTITION < ahead.count:
+        core_prefetch_partition(scan.core, ahead.streams[(scanned + AHEAD_PARTITION) & AHEAD_MASK])
+    if scanned + AHEAD_INDEX < ahead.count:
+        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_INDEX) & AHEAD_MASK], 0)
+    if scanned + AHEAD_CHUNK < ahead.count:
+        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_CHUNK) & AHEAD_MASK], 1)
+    if scanned + AHEAD_ITEM < ahead.count:
+        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_ITEM) & AHEAD_MASK], 2)
 
 
 cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:

@@ -26,8 +26,9 @@ cdef struct Listed:
     uint32_t name_len
 
 
-# All streams one by one: start with *at = 0; False at the end. What it points to stays while streams_lock is held.
+# All streams one by one: start with *at = 0; False at the end. Or a certain one. What it points to stays while streams_lock is held.
 cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil
+cdef void log_list_stream(LogCore* core, Partition* partition, Listed* found) noexcept nogil
 
 # Numbers of the next streams that hold something, at most `most`; fewer: there are no more. Start with *at = 0.
 cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, uint32_t most) noexcept nogil

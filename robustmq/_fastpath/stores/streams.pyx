@@ -2,17 +2,18 @@
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u64
-from robustmq._fastpath.platform cimport pthread_mutex_lock, pthread_mutex_unlock
+from robustmq._fastpath.platform cimport memory_prefetch, pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport INVALID_TOPIC, NO_MEMORY, OK
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_entry, core_find, core_write_stream
 from robustmq._fastpath.stores.journal cimport ENTRY_STREAM_END, EntryHead, entry_body, journal_append
 from robustmq._fastpath.stores.partition cimport DURABLE_MEMORY, partition_close, partition_free, partition_new
-from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
+from robustmq._fastpath.stores.table cimport table_add, table_each, table_peek, table_remove
 
 
 cdef enum:
     NAME_MAX = 1024
+    ENTRY_AHEAD = 8                     # slots
 
 
 cdef Status create_locked(LogCore* core, Partition* partition, const uint8_t* body, uint64_t n) noexcept nogil:
@@ -62,17 +63,25 @@ cdef Partition* log_find_stream(LogCore* core, uint64_t stream) noexcept nogil:
 
 cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil:
     cdef Partition* partition = <Partition*>table_each(&core.streams, at)
-    cdef const uint8_t* body
-    cdef uint16_t length = 0
+    cdef Partition* soon
     if partition == NULL:
         return False
-    body = entry_body(core_entry(core, partition.journal, partition.directory_position))
+    soon = <Partition*>table_peek(&core.streams, at[0], ENTRY_AHEAD)
+    if soon != NULL:
+        memory_prefetch(core_entry(core, soon.journal, soon.directory_position))
+        memory_prefetch(entry_body(core_entry(core, soon.journal, soon.directory_position)) + STREAM_NAME_AT)
+    log_list_stream(core, partition, found)
+    return True
+
+
+cdef void log_list_stream(LogCore* core, Partition* partition, Listed* found) noexcept nogil:
+    cdef uint16_t length = 0
+    cdef const uint8_t* body = entry_body(core_entry(core, partition.journal, partition.directory_position))
     memcpy(&length, body + 22, 2)
     found.partition = partition
     found.topic_id = body
     found.name = body + STREAM_NAME_AT
     found.name_len = length
-    return True
 
 
 cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, uint32_t most) noexcept nogil:
