@@ -11,6 +11,7 @@ import asyncio
 import errno
 import logging
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -193,6 +194,7 @@ class Broker:
             self.listeners["http"] = address(host, await bound("http", host, port, server.listen(host, port)))
         storage = self.config.storage
         retention = Retention(self.log, storage.retention_check_interval_ms, storage.cleaner_max_keys,
+                              self.config.kafka.log_cleaner_io_max_bytes_per_second,
                               self.topic_admin.compacted, self._turns,
                               Merge(self.log, storage.merge_bytes_per_s) if storage.store == "wal" else None)
         retention.open()
@@ -267,6 +269,8 @@ def kafka_settings(config: Config) -> dict[str, str]:
     kafka = config.kafka
     return {
         "log.cleaner.delete.retention.ms": str(kafka.log_cleaner_delete_retention_ms),
+        "log.cleaner.io.max.bytes.per.second":
+            str(float(kafka.log_cleaner_io_max_bytes_per_second or sys.float_info.max)).replace("e+", "E"),
         "log.cleaner.max.compaction.lag.ms": str(kafka.log_cleaner_max_compaction_lag_ms),
         "log.cleaner.min.cleanable.ratio": str(kafka.log_cleaner_min_cleanable_ratio),
         "log.cleaner.min.compaction.lag.ms": str(kafka.log_cleaner_min_compaction_lag_ms),

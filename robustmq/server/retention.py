@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
-from robustmq._fastpath.broker.cleaner import clean
+from robustmq._fastpath.broker.cleaner import Limit, clean
 from robustmq._fastpath.stores.files import LogError
 from robustmq._fastpath.stores.log import Log
 from robustmq._fastpath.stores.merge import Merge
@@ -19,40 +19,44 @@ logger = logging.getLogger(__name__)
 class Retention:
     """Runs from `open` until `close`, which waits for what is under way; compaction and merging end early then.
     `compacted` names the streams of compacted topics; `turns` are shared with tiering, which replaces sealed runs too.
+    `cleaner_bytes_per_s`: what compaction reads and writes, 0 for no bound; retention does not wait for it.
     `merge`: None for a log in memory.
     """
 
-    def __init__(self, log: Log, interval_ms: int, max_keys: int, compacted: Callable[[], Iterable[int]],
-                 turns: Turns, merge: Merge | None) -> None:
+    def __init__(self, log: Log, interval_ms: int, max_keys: int, cleaner_bytes_per_s: int,
+                 compacted: Callable[[], Iterable[int]], turns: Turns, merge: Merge | None) -> None:
         self._log = log
         self._interval_s = interval_ms / 1000
         self._max_keys = max_keys
+        self._limit = Limit(cleaner_bytes_per_s)
         self._compacted = compacted
         self._turns = turns
         self._merge = merge
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
 
     def open(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run(work)) for work in (self._retain, self._rewrite)]
 
     async def close(self) -> None:
         self._closing.set()
+        self._limit.stop()
         if self._merge is not None:
             self._merge.stop()
-        if self._task is not None:
-            await self._task
+        await asyncio.gather(*self._tasks)
 
-    async def _run(self) -> None:
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await asyncio.wait_for(self._closing.wait(), self._interval_s)
                 return
             except TimeoutError:
-                await self._retain()
-                await self._compact()
-                if self._merge is not None:
-                    await self._join(self._merge)
+                await work()
+
+    async def _rewrite(self) -> None:
+        await self._compact()
+        if self._merge is not None:
+            await self._join(self._merge)
 
     async def _retain(self) -> None:
         try:
@@ -70,7 +74,7 @@ class Retention:
             try:
                 async with self._turns.take({stream}):
                     done = await asyncio.to_thread(clean, self._log, stream, now_ms(), self._max_keys,
-                                                   self._closing.is_set)
+                                                   self._closing.is_set, self._limit)
             except (LogError, ValueError, LookupError, MemoryError) as error:
                 logger.warning("compaction of stream %d: %s", stream, error)
                 continue

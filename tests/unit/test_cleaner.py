@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import random
 import struct
+import threading
+import time
 import tracemalloc
 from itertools import chain, repeat
 from pathlib import Path
@@ -11,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robustmq._fastpath.broker.cleaner import clean
+from robustmq._fastpath.broker.cleaner import Limit, clean
 from robustmq._fastpath.crc import crc32c_bytes
 from robustmq._fastpath.stores.log import Log
 
@@ -152,6 +154,72 @@ def test_the_longest_lag_is_that_of_the_oldest_record(tmp_path: Path) -> None:
     assert not clean(log, 1, NOW + 14_999)
     assert clean(log, 1, NOW + 15_000)
     assert everything(log) == {0: (b"z", b"1"), 2: (b"a", b"2")}
+    log.close()
+
+
+def test_times_that_run_backwards_within_a_run(tmp_path: Path) -> None:
+    """The oldest record of a run counts, wherever it stands."""
+    log = compacted(tmp_path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    part = log.partition(1)
+    part.append(keyed([(b"z", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 5000)
+    for later in (20_000, 10_000, 12_000):
+        part.append(keyed([(b"a", b"%d" % later)], timestamp=NOW + later))
+    log.seal()
+    for _ in range(2):                          # asked again, the answer is the same
+        assert not clean(log, 1, NOW + 14_999)
+    assert clean(log, 1, NOW + 15_000)
+    assert everything(log) == {0: (b"z", b"1"), 3: (b"a", b"12000")}
+    log.close()
+
+
+def test_times_before_1970_are_none(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    part = log.partition(1)
+    part.append(keyed([(b"z", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 5000)
+    part.append(keyed([(b"a", b"1")], timestamp=-1))
+    log.seal()
+    assert not clean(log, 1, NOW + 1_000_000)
+    log.close()
+
+
+def test_compaction_is_no_faster_than_its_limit(tmp_path: Path) -> None:
+    """Keys are read, then batches, and what stays is written."""
+    log = compacted(tmp_path)
+    for i in range(20):
+        log.partition(1).append(keyed([(b"%d" % i, b"x" * 2000)]))
+    log.seal()
+    begun = time.monotonic()
+    assert clean(log, 1, NOW, limit=Limit(400_000))
+    assert time.monotonic() - begun >= 0.2      # 120 kB, less what is not waited for any more at the end
+    assert len(everything(log)) == 20
+    log.close()
+
+
+def test_a_wait_for_the_limit_holds_nobody_up_and_ends_when_it_is_told(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    for _ in range(5):
+        log.partition(1).append(keyed([(b"a", b"1")]))
+    log.seal()
+    files = set((tmp_path / "sealed").iterdir())
+    limit, stop, answers = Limit(1), threading.Event(), []      # a byte per second
+    cleaner = threading.Thread(target=lambda: answers.append(clean(log, 1, NOW, stopping=stop.is_set, limit=limit)))
+    cleaner.start()
+    assert len(everything(log)) == 5
+    log.trim(1, 1)
+    log.partition(1).append(keyed([(b"b", b"1")]))
+    log.seal()
+    assert len(everything(log)) == 5
+    stop.set()
+    limit.stop()
+    cleaner.join(30)
+    assert answers == [False]
+    assert files <= set((tmp_path / "sealed").iterdir()) and not list((tmp_path / "sealed").glob("*.writing"))
     log.close()
 
 

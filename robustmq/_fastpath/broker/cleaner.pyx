@@ -18,10 +18,10 @@ import os
 import xxhash
 
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport (
-    ATTRIBUTE_LOG_APPEND_TIME, BATCH_HEADER, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
+    ATTRIBUTE_LOG_APPEND_TIME, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.broker.sieve cimport Sieve, sieve_open
@@ -30,11 +30,12 @@ from robustmq._fastpath.status cimport OK, Status
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry, entry_body
 from robustmq._fastpath.stores.log cimport Log
+from robustmq._fastpath.stores.pace cimport Pace, pace_free, pace_give_way, pace_init, pace_stop
 from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy, partition_runs
 from robustmq._fastpath.stores.producers cimport PRODUCERS_MAX, ProducerLast, producers_last
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
-    SEALED_PREFIX, SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
+    SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
@@ -43,8 +44,18 @@ from robustmq._fastpath.stores.sealed_writer cimport (
 from robustmq._fastpath.stores.files import LogError
 
 
-cdef enum:
-    FIRST = SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER        # bytes of a run up to its first batch's records
+cdef class Limit:
+    """How many bytes per second may be read and written (0: any number). `stop`: a wait ends, and nobody waits again; any thread."""
+    cdef Pace pace
+
+    def __cinit__(self, uint64_t bytes_per_s=0):
+        pace_init(&self.pace, bytes_per_s)
+
+    def stop(self):
+        pace_stop(&self.pace)
+
+    def __dealloc__(self):
+        pace_free(&self.pace)
 
 
 cdef class Cleaning:
@@ -60,13 +71,16 @@ cdef class Cleaning:
     cdef uint64_t low, high             # only of keys with hashes from low to high, both included
     cdef dict producers                 # id -> base offset of its last batch
     cdef object stopping                # () -> bool
+    cdef Limit limit
+    cdef uint64_t owed                  # bytes that were read and not waited for
     cdef int slot
 
-    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, stopping, uint64_t low=0):
+    def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, stopping, Limit limit not None, uint64_t low=0):
         self.log = log
         self.stream = stream
         self.now_ms = now_ms
         self.stopping = stopping
+        self.limit = limit
         self.keys = {}
         self.low = low
         self.high = UINT64_MAX
@@ -114,15 +128,15 @@ cdef class Cleaning:
 
     # --- whether, and how far -------------------------------------------------------------------------------------------
 
-    cdef bint is_due(self):
+    cdef bint is_due(self) except -1:
         """Enough is dirty, or something has been for too long; only runs that min.compaction.lag.ms lets go count."""
         cdef uint64_t dirty = 0, total = 0
         cdef bint late = False
         cdef uint32_t i
         self.end = 0
         for i in range(self.count):
-            if self.now_ms - self.runs[i].row.max_timestamp < self.policy.min_compaction_lag_ms \
-                    or row_elsewhere(self.runs[i].row):
+            if row_elsewhere(self.runs[i].row) or self.policy.min_compaction_lag_ms > 0 \
+                    and self.now_ms - self.runs[i].row.max_timestamp < self.policy.min_compaction_lag_ms:
                 break
             total += self.runs[i].row.bytes
             if self.runs[i].row.cleaned_at == 0:
@@ -131,20 +145,45 @@ cdef class Cleaning:
             self.end = i + 1
         return dirty > 0 and (late or dirty >= self.policy.min_cleanable_dirty_ratio * total)
 
-    cdef bint is_late(self, uint32_t i):
-        """By the first batch of a dirty run, as Kafka goes by the first of a segment; a time before 1970 is none. A header
-        that is damaged decides no more than when the cleaner finds it."""
-        cdef const uint8_t* batch = self.runs[i].file.base + self.runs[i].row.at + SEALED_PREFIX + sizeof(Entry)
-        cdef int64_t first
-        if self.policy.max_compaction_lag_ms == INT64_MAX or self.runs[i].row.bytes < FIRST:
-            return False
-        self.load(i, FIRST)
-        first = batch_max_timestamp(batch) if batch_attributes(batch) & ATTRIBUTE_LOG_APPEND_TIME else batch_base_timestamp(batch)
-        return first > 0 and self.now_ms - first >= self.policy.max_compaction_lag_ms
+    cdef bint is_late(self, uint32_t i) except -1:
+        """By the oldest batch of a dirty run, whose time is that of its first record; a time before 1970 is none."""
+        return self.policy.max_compaction_lag_ms != INT64_MAX \
+            and self.now_ms - self.oldest(i) >= self.policy.max_compaction_lag_ms
+
+    cdef int64_t oldest(self, uint32_t i) except -1:
+        """Read once, and kept with the file. Behind a record that is damaged nothing counts, until the cleaner finds it."""
+        cdef SealedFile* file = self.runs[i].file
+        cdef int64_t* kept
+        if file.oldest == NULL:
+            file.oldest = <int64_t*>calloc(file.row_count, sizeof(int64_t))
+            if file.oldest == NULL:
+                raise MemoryError
+        kept = &file.oldest[self.runs[i].row - file.rows]
+        if kept[0] == 0:
+            kept[0] = self.find_oldest(i)
+        return kept[0]
+
+    cdef int64_t find_oldest(self, uint32_t i) except -1:
+        cdef uint64_t at = self.runs[i].row.at
+        cdef uint64_t end = at + self.runs[i].row.bytes
+        cdef int64_t oldest = INT64_MAX
+        cdef const Entry* entry
+        self.load(i, self.runs[i].row.bytes)
+        while at < end:
+            self.give_way(0)
+            with nogil:
+                entry = sealed_record(self.runs[i].file, at, end, self.stream)
+            if entry == NULL:
+                break
+            if batch_time(entry_body(entry)) > 0:
+                oldest = min(oldest, batch_time(entry_body(entry)))
+            at += record_span(entry)
+            self.give_way(record_span(entry))
+        return oldest
 
     cdef Cleaning rest(self):
         """The pass over the keys that had no room in this one; it ends where this one did."""
-        cdef Cleaning after = Cleaning(self.log, self.stream, self.now_ms, self.stopping, self.high + 1)
+        cdef Cleaning after = Cleaning(self.log, self.stream, self.now_ms, self.stopping, self.limit, self.high + 1)
         while after.end < after.count and after.runs[after.end].row.end_offset <= self.runs[self.end - 1].row.end_offset:
             after.end += 1
         return after
@@ -212,14 +251,25 @@ cdef class Cleaning:
 
     cdef const Entry* record(self, uint32_t i, uint64_t at) except NULL:
         cdef const Entry* entry
-        if self.stopping():
-            raise Stopped
+        self.give_way(0)
         with nogil:
             entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
         if entry == NULL:
             raise LogError(f"stream {self.stream} is not compacted: sealed file {self.runs[i].file.id:016x} is damaged at byte "
                            f"{at}; robustmq-ctl storage check shows what is lost")
+        self.give_way(record_span(entry))
         return entry
+
+    cdef give_way(self, uint64_t bytes):
+        """They were read: a tenth of a second's worth is waited for at a time. Stopped."""
+        cdef Pace* pace = &self.limit.pace
+        self.owed += bytes
+        if pace.bytes_per_s and self.owed * 10 >= pace.bytes_per_s:
+            with nogil:
+                pace_give_way(pace, self.owed)
+            self.owed = 0
+        if self.stopping():
+            raise Stopped
 
     # --- writing --------------------------------------------------------------------------------------------------------
 
@@ -263,6 +313,8 @@ cdef class Cleaning:
         cdef uint32_t i
         try:
             check(writer_open(&writer, &self.log.core.sealed))
+            writer.pause = pace_give_way
+            writer.context = &self.limit.pace
             for i in range(self.end):
                 self.clean_run(&writer, i)
             with nogil:
@@ -282,6 +334,10 @@ cdef check(Status why):
         raise LogError(f"compaction stopped: the disk or memory refused (status {<int>why}); nothing is lost")
 
 
+cdef inline int64_t batch_time(const uint8_t* batch) noexcept nogil:
+    return batch_max_timestamp(batch) if batch_attributes(batch) & ATTRIBUTE_LOG_APPEND_TIME else batch_base_timestamp(batch)
+
+
 cdef object SEED = int.from_bytes(os.urandom(8), "little")      # of this process: nobody can choose keys that collide
 
 
@@ -298,13 +354,13 @@ class Stopped(Exception):
     """Between two batches."""
 
 
-def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20, stopping=bool):
+def clean(Log log, uint64_t stream, int64_t now_ms, uint64_t max_keys=1 << 20, stopping=bool, Limit limit=None):
     """Compact a stream if that is due at wall time `now_ms`; whether it was. It ends soon when `stopping()` becomes true, and
     begins anew the next time. LogError: a damaged file, or the disk."""
-    cdef Cleaning cleaning = Cleaning(log, stream, now_ms, stopping)
-    if not cleaning.policy.cleanup & CLEANUP_COMPACT or not cleaning.is_due():
-        return False
+    cdef Cleaning cleaning = Cleaning(log, stream, now_ms, stopping, limit if limit is not None else Limit())
     try:
+        if not cleaning.policy.cleanup & CLEANUP_COMPACT or not cleaning.is_due():
+            return False
         while True:
             cleaning.map_keys(max_keys)
             if cleaning.end:

@@ -6,10 +6,10 @@ A run with a record that does not prove itself stays as it is.
 
 Writing gives way (`bytes_per_s`). One thread at a time; `stop` may come from another.
 """
-from libc.stdint cimport uint32_t, uint64_t
-from robustmq._fastpath.platform cimport waker_t
+from libc.stdint cimport uint64_t
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.merge_plan cimport Plan
+from robustmq._fastpath.stores.pace cimport Pace
 from robustmq._fastpath.stores.runs cimport SealedRun
 
 
@@ -18,10 +18,8 @@ cdef struct Merging:
     uint64_t next                       # stretch
     SealedRun* sources                  # of one stretch, with a reference on each one's file
     uint64_t source_count, source_cap
-    waker_t never                       # waited for with a time: how writing gives way
-    uint64_t bytes_per_s
+    Pace pace
     uint64_t written
-    uint32_t stopping                   # release by `stop`
     int slot                            # QSBR
 
 

@@ -1,16 +1,16 @@
 """Merging sealed runs: see merge.pxd."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
-from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_u32, store_release_u32
+from robustmq._fastpath.atomic cimport fetch_add_u64
 from robustmq._fastpath.block cimport ref_release, ref_retain
-from robustmq._fastpath.platform cimport waker_destroy, waker_init, waker_ring, waker_wait_ns
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport CORRUPT, NO_MEMORY, OK, SHUTTING_DOWN, Status
 from robustmq._fastpath.stores.arrays cimport array_grow
 from robustmq._fastpath.stores.core cimport LogCore, core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry
 from robustmq._fastpath.stores.merge_plan cimport Stretch, plan_free, plan_make, rows_join
+from robustmq._fastpath.stores.pace cimport pace_free, pace_give_way, pace_init, pace_stop, pace_stopped
 from robustmq._fastpath.stores.partition cimport Partition, Policy, partition_runs
 from robustmq._fastpath.stores.runs cimport Runs, runs_all, runs_from
 from robustmq._fastpath.stores.sealed cimport (
@@ -99,7 +99,7 @@ cdef Status copy_records(Merging* merging, Writer* writer, SealedRun* run) noexc
     cdef const Entry* entry
     cdef Status why = OK
     while why == OK and at < end:
-        if load_acquire_u32(&merging.stopping):
+        if pace_stopped(&merging.pace):
             return SHUTTING_DOWN
         entry = sealed_record(run.file, at, end, run.row.stream)
         if entry == NULL:
@@ -149,18 +149,12 @@ cdef Status write_stretch(Merging* merging, Writer* writer, const Stretch* stret
     return why
 
 
-cdef void give_way(void* context, uint64_t bytes) noexcept nogil:
-    cdef Merging* merging = <Merging*>context
-    if not load_acquire_u32(&merging.stopping):
-        waker_wait_ns(&merging.never, <int64_t>(bytes * 1000000000 // merging.bytes_per_s))
-
-
 cdef Status write_file(Merging* merging, Writer* writer) noexcept nogil:
     """The next stretches, until a segment's worth is written."""
     cdef uint64_t limit = merging.plan.core.wal.segments.size
     cdef Status why = writer_open(writer, &merging.plan.core.sealed)
-    writer.pause = give_way
-    writer.context = merging
+    writer.pause = pace_give_way
+    writer.context = &merging.pace
     merging.written = 0
     while why == OK and merging.next < merging.plan.count and writer.at < limit:
         why = write_stretch(merging, writer, &merging.plan.stretches[merging.next])
@@ -191,11 +185,10 @@ cdef class Merge:
     def __cinit__(self, Log log not None, uint64_t bytes_per_s):
         memset(&self.state, 0, sizeof(Merging))
         self.state.slot = -1
-        waker_init(&self.state.never)
+        pace_init(&self.state.pace, bytes_per_s)
         if log.core == NULL or log.core.sealer == NULL:
             raise ValueError("a log in memory has no sealed files")
         self.log = log
-        self.state.bytes_per_s = bytes_per_s
 
     def plan(self):
         """How many stretches there are; none while the disk has little room, which the journal needs. MemoryError."""
@@ -230,10 +223,9 @@ cdef class Merge:
 
     def stop(self):
         """A step under way ends soon and leaves nothing; any thread."""
-        store_release_u32(&self.state.stopping, 1)
-        waker_ring(&self.state.never)
+        pace_stop(&self.state.pace)
 
     def __dealloc__(self):
         plan_free(&self.state.plan)
         free(self.state.sources)
-        waker_destroy(&self.state.never)
+        pace_free(&self.state.pace)

@@ -74,6 +74,7 @@ cdef struct SealedFile:
     uint32_t stays                      # 1: it is as the blob store has it
     uint32_t moves                      # 1: its runs are to be written again
     uint64_t kept                       # bytes of it that are needed
+    int64_t* oldest                     # cleaner.pyx's: the oldest time of each row, 0 until it is asked for; NULL: of none
 
 
 cdef struct SealedCounters:             # each has one writer at a time

@@ -302,6 +302,7 @@ cdef void file_freed(Ref* ref) noexcept nogil:
     cdef SealedFile* file = <SealedFile*>ref
     if file.rebuilt:
         free(file.rows)
+    free(file.oldest)
     munmap(file.base, file.size)
     free(file)
 

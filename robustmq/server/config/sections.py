@@ -109,6 +109,8 @@ class Kafka:
         "Share of a compacted partition that must be new since it was last compacted (min.cleanable.dirty.ratio).")
     log_cleaner_min_compaction_lag_ms: int = key(
         0, Duration(0, FOREVER_MS, "ms"), "A record is left alone for so long (min.compaction.lag.ms of a topic).")
+    log_cleaner_io_max_bytes_per_second: int = key(
+        0, Size(0, 1024 * TIB), "What compaction reads and writes together; 0: as fast as it can.")
     log_cleaner_max_compaction_lag_ms: int = key(
         FOREVER_MS, Duration(1, FOREVER_MS, "ms"),
         "A record is not left alone for longer (max.compaction.lag.ms of a topic).")

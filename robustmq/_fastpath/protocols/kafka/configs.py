@@ -3,6 +3,7 @@
 What an administrator sets is checked here, stored in the MetaStore and described as it was set. What the broker does
 with it is in docs/protocols/kafka.md; what has no meaning here is kept for tools that expect to find it.
 """
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -74,9 +75,10 @@ def as_list(value: str) -> list[str]:
 
 
 LONG_MAX = 2**63 - 1
+DOUBLE_MAX = int(sys.float_info.max)
 MAX_LONG = str(LONG_MAX)
 NUMBERS = {Type.SHORT: (-(2**15), 2**15 - 1), Type.INT: (-(2**31), 2**31 - 1), Type.LONG: (-LONG_MAX - 1, LONG_MAX),
-           Type.DOUBLE: (-LONG_MAX, LONG_MAX)}
+           Type.DOUBLE: (-DOUBLE_MAX, DOUBLE_MAX)}
 TOPIC_CONFIGS = {config.name: config for config in (
     Config("cleanup.policy", Type.LIST, "delete", "What becomes of old records.", "log.cleanup.policy",
            ("delete", "compact")),
@@ -140,6 +142,8 @@ BROKER_CONFIGS = {config.name: config for config in (
     Config("group.initial.rebalance.delay.ms", Type.INT, "3000", "How long a new group gathers members."),
     Config("group.max.session.timeout.ms", Type.INT, "1800000", "Longest session of a group's member."),
     Config("group.min.session.timeout.ms", Type.INT, "6000", "Shortest session of a group's member."),
+    Config("log.cleaner.io.max.bytes.per.second", Type.DOUBLE, "1.7976931348623157E308",
+           "How fast compaction reads and writes."),
     Config("node.id", Type.INT, "0", "This broker."),
     Config("num.partitions", Type.INT, "1", "Partitions of a topic that does not say."),
     Config("offset.metadata.max.bytes", Type.INT, "4096", "Longest metadata of a committed offset."),
