@@ -64,6 +64,7 @@ crash-sessions: build    ## the same for persistent MQTT sessions: nothing missi
 powercut: ROUNDS = 200
 powercut: build  ## power cuts under load, ROUNDS=200 times: what was not synced is gone
 	@$(PY) -m tests.crash.power_cut --rounds $(ROUNDS) $(ARGS)
+	@$(PY) -m tests.crash.log_power --rounds $(ROUNDS)
 
 damage: build     ## flipped bits and cuts at 10,000 places of sealed files and in the journal's tail (ARGS="--seed 1")
 	@$(PY) -m tests.crash.damage $(ARGS)

@@ -93,8 +93,10 @@ class Remains:
     def __init__(self, shadow: Path, live: Path, dice: random.Random, luck: float) -> None:
         self.shadow, self.dice, self.luck = shadow, dice, luck
         by_inode = {path.lstat().st_ino: path for path in (live, *live.rglob("*"))}
-        self.live = {int(link.readlink().name): by_inode[int(link.name)]        # by id: where it stood at the end
-                     for link in (shadow / "live").iterdir() if int(link.name) in by_inode}
+        self.ids = {int(link.name): int(link.readlink().name) for link in (shadow / "live").iterdir()}
+        self.live = {number: by_inode[inode]            # by id: where it stood at the end
+                     for inode, number in self.ids.items() if inode in by_inode}
+        self.made: dict[int, Path] = {}                 # by id: a further name is a hard link
 
     def rebuild(self, to: Path, number: int) -> None:
         """Directory `number` of the shadow at `to`."""
@@ -117,10 +119,14 @@ class Remains:
 
     def _live_names(self, directory: Path) -> list[Name]:
         """Creations, renames and deletions had come through when the power went."""
-        return [Name("d" if path.is_dir() else "f", number, path.name) for number, path in self.live.items()
-                if path.parent == directory]
+        return [Name("d" if path.is_dir() else "f", self.ids[path.lstat().st_ino], path.name)
+                for path in directory.iterdir() if path.lstat().st_ino in self.ids]
 
     def _file(self, to: Path, number: int) -> None:
+        if number in self.made:
+            to.hardlink_to(self.made[number])
+            return
+        self.made[number] = to
         durable = self.shadow / "files" / str(number)
         if durable.exists():
             durable.rename(to)

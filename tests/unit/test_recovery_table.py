@@ -115,6 +115,26 @@ def test_the_tail_is_torn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found[:ROUNDS - 1] == list(range(ROUNDS - 1)) and not notes
 
 
+def test_the_tail_is_torn_behind_sealed_records(tmp_path: Path) -> None:
+    """What comes after the hole was never durable either: its producer sends all of it again, in order."""
+    made(tmp_path, sealed=True)
+    log = open_log(tmp_path, journal_bytes=64 << 20)
+    for i in range(ROUNDS, ROUNDS + 3):
+        log.partition(1).append(batch([b"%d:" % i]))
+    log.create_stream("new", ID)
+    for i in range(3):
+        log.partition(3).append(batch([b"%d:" % i]))
+    log.close()
+    last = segments(tmp_path)[-1]
+    for number in (-7, -3):                     # the first batch of each
+        at, length = entries(last)[number]
+        flip(last, at + length - 1)
+    log = open_log(tmp_path, journal_bytes=64 << 20)
+    assert (log.partition(1).end, log.partition(3).end) == (ROUNDS, 0)
+    assert log.recovered["dropped"] == 6 and log.recovered["notes"] == []
+    log.close()
+
+
 def test_a_record_in_the_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, sealed=False)
     at, _ = entries(segments(tmp_path)[MIDDLE])[10]

@@ -85,8 +85,8 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
     cdef uint64_t base = entry.base_offset
     if partition == NULL or base != <uint64_t>batch_base_offset(entry_body(entry)):
         return False
-    if base > partition.end and partition.end > 0 and base >= runs_end(partition.runs):
-        if scan.last and partition.last_position > scan.damage:
+    if base > partition.end and base >= runs_end(partition.runs) and (partition.end > 0 or partition.directory_position):
+        if scan.last and (partition.last_position > scan.damage or scan.torn and scan.damage == 0):
             return False
         if partition.last_position:     # before the first of them stand sealed runs, of which retention leaves some: audit.pyx
             scan.gaps += 1
