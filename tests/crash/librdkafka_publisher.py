@@ -18,6 +18,7 @@ class Publisher(threading.Thread):
         self.failed: list[str] = []
         self.allowance = 0              # messages that may still be begun in this round
         self.stopping = threading.Event()
+        self.heard = threading.Event()  # of an acknowledgement, since somebody cleared it
         self.producer = Producer({
             "bootstrap.servers": f"127.0.0.1:{port}",
             "enable.idempotence": True,
@@ -54,3 +55,4 @@ class Publisher(threading.Thread):
             self.failed.append(str(error))
         elif value is not None:
             self.acked.add(int(value.split(b":", 2)[1]))
+            self.heard.set()

@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 
 from tests.crash.broker import Broker
-from tests.crash.broker_kill import SMALL, Load, checked
+from tests.crash.broker_kill import NOT_BACK, SMALL, Load, checked
 from tests.crash.disk import Disk
 from tests.crash.topic_maker import TopicMaker
 
@@ -53,6 +53,8 @@ def run(rounds: int, settings: dict[str, str], check_every: int, seed: int, dire
     load = PowerLoad(broker.mqtt, broker.kafka)
     for number in range(1, rounds + 1):
         load.begin_round()
+        if number % 10 == 0 and not load.librdkafka_is_back():
+            return [NOT_BACK]
         threading.Event().wait(dice.uniform(0.03, 0.5))     # the load runs; nothing is waited for
         broker.stop(signal.SIGKILL)
         disk.cut(dice)

@@ -10,7 +10,7 @@ from robustmq.bench import reopen, storage
 from robustmq.bench.figures import Figure, How, render
 from robustmq.bench.peers import RIVAL, robustmq
 
-SHORT = How(frozenset(), None, seconds=0.2, warmup_s=0.1, gib=[1])
+SHORT = How(frozenset(), None, seconds=1, warmup_s=0.1, gib=[1])      # so long that something comes on any machine
 DISK = robustmq("disk", ["storage.segment_bytes=8MiB", "storage.journal_bytes=64MiB"])
 
 
@@ -25,7 +25,7 @@ def test_appends_and_acknowledgements(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_a_restart_finds_all_and_readers_catch_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reopen, "GIB", 4 << 20)
-    how = replace(SHORT, seconds=1, data_dir=tmp_path)      # so long that something is appended on any machine
+    how = replace(SHORT, data_dir=tmp_path)
     restart, *caught = storage.run_storage([robustmq("memory", []), DISK], ["reopen"], how)
     assert restart.values["ready s"]
     assert [bool(figure.values["read MB/s"]) for figure in caught] == [False, True, False, True]
