@@ -138,15 +138,15 @@ cdef struct BatchBuilder:
     uint8_t* data
     uint32_t cap
     uint32_t len                    # bytes written, header included; 0: nothing begun
-    uint32_t max_bytes              # bound on one batch
+    uint32_t max_bytes              # bound on this batch
     int32_t count
     int64_t base_timestamp          # ms
     int64_t max_timestamp           # ms
 
 
-cdef void builder_init(BatchBuilder* b, uint32_t max_bytes) noexcept nogil
+cdef void builder_init(BatchBuilder* b) noexcept nogil
 cdef void builder_free(BatchBuilder* b) noexcept nogil
-cdef void builder_begin(BatchBuilder* b, int64_t timestamp_ms) noexcept nogil
+cdef void builder_begin(BatchBuilder* b, int64_t timestamp_ms, uint32_t max_bytes) noexcept nogil
 
 # One record; lengths of -1 are null. `headers` are encoded headers (after their count), `header_count` of them.
 # TOO_LARGE: the batch is full (finish it and begin another, unless it is empty); NO_MEMORY.

@@ -118,9 +118,8 @@ cdef bint header_next(Cursor* c, HeaderView* view) noexcept nogil:
     return not c.bad
 
 
-cdef void builder_init(BatchBuilder* b, uint32_t max_bytes) noexcept nogil:
+cdef void builder_init(BatchBuilder* b) noexcept nogil:
     memset(b, 0, sizeof(BatchBuilder))
-    b.max_bytes = max_bytes
 
 
 cdef void builder_free(BatchBuilder* b) noexcept nogil:
@@ -129,7 +128,8 @@ cdef void builder_free(BatchBuilder* b) noexcept nogil:
     b.cap = b.len = 0
 
 
-cdef void builder_begin(BatchBuilder* b, int64_t timestamp_ms) noexcept nogil:
+cdef void builder_begin(BatchBuilder* b, int64_t timestamp_ms, uint32_t max_bytes) noexcept nogil:
+    b.max_bytes = max_bytes
     b.len = BATCH_HEADER
     b.count = 0
     b.base_timestamp = b.max_timestamp = timestamp_ms

@@ -34,3 +34,14 @@ def test_nothing_is_refused(start_broker: StartBroker) -> None:
     for thread in threads:
         thread.join()
     assert sum(acknowledged) == CLIENTS * BURSTS * BURST
+
+
+def test_the_memory_store_does_not_bound_what_goes_to_the_disk(start_broker: StartBroker) -> None:
+    """Each topic's store has an entry of its own length."""
+    broker = start_broker(storage__memory_bytes="1MiB", storage__segment_bytes="8MiB", storage__journal_bytes="32MiB",
+                          mqtt__max_packet_size="1MiB")
+    with socket.create_connection(broker.mqtt, timeout=60) as sock:
+        sock.sendall(packet(0x10, utf8("MQTT") + bytes([4, 2, 0, 0]) + utf8("large")))
+        assert read_exactly(sock, 4)[3] == 0
+        sock.sendall(packet(0x32, utf8("large") + b"\0\1" + b"." * 1_000_000))
+        assert read_exactly(sock, 4) == b"\x40\2\0\1"

@@ -169,8 +169,8 @@ def build(list items, uint32_t max_bytes=1 << 20):
     cdef const uint8_t* k
     cdef const uint8_t* v
     cdef const uint8_t* h
-    builder_init(&b, max_bytes)
-    builder_begin(&b, items[0][0])
+    builder_init(&b)
+    builder_begin(&b, items[0][0], max_bytes)
     for timestamp, key, value, headers in items:
         encoded = b"".join(put("varint", len(name.encode())) + name.encode()
                            + (put("varint", -1) if one is None else put("varint", len(one)) + one) for name, one in headers)
@@ -193,7 +193,7 @@ cdef class Rounds:
     cdef bytes batch
 
     def __cinit__(self, int size, int n):
-        builder_init(&self.builder, 1 << 24)
+        builder_init(&self.builder)
         self.value = b"x" * size
         self.encode(n)
         self.batch = self.builder.data[:self.size()]
@@ -209,7 +209,7 @@ cdef class Rounds:
         cdef int32_t size = <int32_t>len(self.value)
         cdef int i
         with nogil:
-            builder_begin(&self.builder, 1)
+            builder_begin(&self.builder, 1, 1 << 24)
             for i in range(n):
                 builder_add(&self.builder, 1, NULL, -1, p, size, NULL, 0, 0)
             builder_finish(&self.builder)

@@ -32,6 +32,16 @@ def compacted(path: Path) -> Log:
     return log
 
 
+def clean_and_impatient(path: Path) -> Log:
+    """All that is there was compacted; what comes is when it is dirty for 5 s."""
+    log = compacted(path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    log.partition(1).append(keyed([(b"z", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + 5000)
+    return log
+
+
 def test_superseded_records_go_and_offsets_stay(tmp_path: Path) -> None:
     log = compacted(tmp_path)
     part = log.partition(1)
@@ -142,12 +152,8 @@ def test_the_lag_and_the_ratio(tmp_path: Path) -> None:
 
 
 def test_the_longest_lag_is_that_of_the_oldest_record(tmp_path: Path) -> None:
-    log = compacted(tmp_path)
-    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    log = clean_and_impatient(tmp_path)
     part = log.partition(1)
-    part.append(keyed([(b"z", b"1")]))
-    log.seal()
-    assert clean(log, 1, NOW + 5000)
     part.append(keyed([(b"a", b"1")], timestamp=NOW + 10_000))
     part.append(keyed([(b"a", b"2")], timestamp=NOW + 14_000))
     log.seal()
@@ -159,12 +165,8 @@ def test_the_longest_lag_is_that_of_the_oldest_record(tmp_path: Path) -> None:
 
 def test_times_that_run_backwards_within_a_run(tmp_path: Path) -> None:
     """The oldest record of a run counts, wherever it stands."""
-    log = compacted(tmp_path)
-    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    log = clean_and_impatient(tmp_path)
     part = log.partition(1)
-    part.append(keyed([(b"z", b"1")]))
-    log.seal()
-    assert clean(log, 1, NOW + 5000)
     for later in (20_000, 10_000, 12_000):
         part.append(keyed([(b"a", b"%d" % later)], timestamp=NOW + later))
     log.seal()
@@ -176,12 +178,8 @@ def test_times_that_run_backwards_within_a_run(tmp_path: Path) -> None:
 
 
 def test_times_before_1970_are_none(tmp_path: Path) -> None:
-    log = compacted(tmp_path)
-    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5000)
+    log = clean_and_impatient(tmp_path)
     part = log.partition(1)
-    part.append(keyed([(b"z", b"1")]))
-    log.seal()
-    assert clean(log, 1, NOW + 5000)
     part.append(keyed([(b"a", b"1")], timestamp=-1))
     log.seal()
     assert not clean(log, 1, NOW + 1_000_000)

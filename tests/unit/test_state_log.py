@@ -25,6 +25,14 @@ def reopened(log: Log, path: Path, **bounds: int) -> Log:
     return open_log(path, **bounds)
 
 
+def damage(path: Path, word: bytes) -> None:
+    """A bit of `word`, where it stands in the state log."""
+    file, = (file for file in (path / "state").glob("*.journal") if word in file.read_bytes())
+    data = bytearray(file.read_bytes())
+    data[data.index(word)] ^= 1
+    file.write_bytes(data)
+
+
 def kept(log: Log) -> dict[bytes, bytes]:
     return dict(log.state_items(SPACE))
 
@@ -161,10 +169,7 @@ def test_a_lost_name_deletes_no_records(tmp_path: Path) -> None:
         log.create_stream(name, ID).append(batch([b"x" * 200_000]))
     turned(log)
     log.close()
-    file, = (file for file in (tmp_path / "state").glob("*.journal") if b"second" in file.read_bytes())
-    data = bytearray(file.read_bytes())
-    data[data.index(b"second")] ^= 1
-    file.write_bytes(data)
+    damage(tmp_path, b"second")
     log = open_log(tmp_path)
     note, = log.recovered["notes"]
     assert "does not know any more" in note and len(list((tmp_path / "sealed").glob("*.orphaned"))) == 1
@@ -209,10 +214,7 @@ def test_damage_is_told_and_costs_one_entry(tmp_path: Path) -> None:
         log.state_put(SPACE, b"%03d" % i, b"value %03d" % i)
     turned(log)
     log.close()
-    file, = (file for file in (tmp_path / "state").glob("*.journal") if b"value 050" in file.read_bytes())
-    data = bytearray(file.read_bytes())
-    data[data.index(b"value 050")] ^= 1
-    file.write_bytes(data)
+    damage(tmp_path, b"value 050")
     log = open_log(tmp_path)
     assert log.recovered["dropped"] == 1 and set(kept(log)) == {b"%03d" % i for i in range(100)} - {b"050"}
     log.close()

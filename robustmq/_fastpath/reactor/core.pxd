@@ -157,7 +157,8 @@ cdef struct Durability:
 
 
 # The brake on what makes load: `pressed` is asked before each read and once a turn (it must cost nothing), `wait` sleeps until
-# the store has room again, while the reactor is offline (QSBR). So no more than one read per reactor comes after a press.
+# the store has room again, while the reactor is offline (QSBR). So what comes after a press is, per reactor, what one connection
+# had left over and one read.
 cdef struct Brake:
     void* source
     bint (*pressed)(void* source) noexcept nogil            # NULL: no brake

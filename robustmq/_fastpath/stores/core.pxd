@@ -49,7 +49,7 @@ cdef void core_prefetch_index(LogCore* core, uint64_t stream, uint32_t step) noe
 # What is kept where an entry stands (of a stream's directory, a value, a session) names its journal, too: a place is a position
 # in the log's first journal, or one in the state log.
 cdef inline uint64_t core_place(LogCore* core, const Journal* journal, uint64_t position) noexcept nogil:
-    return position | <uint64_t>(journal == core.state_log and journal != NULL) << 63
+    return position | <uint64_t>(journal == core.state_log) << 63
 
 
 # The entry at a place of `journal` or of the state log. As journal_at; beside who retires only under the lock that covers what

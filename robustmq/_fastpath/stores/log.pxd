@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
-from robustmq._fastpath.stores.journal cimport Journal, journal_body_most, journal_pressed
+from robustmq._fastpath.stores.journal cimport Journal, journal_pressed
 from robustmq._fastpath.stores.partition cimport Partition
 
 
@@ -35,11 +35,6 @@ cdef class Log:
 
 
 cdef Journal* log_wal(LogCore* core) noexcept nogil         # NULL with a memory-only log
-
-# The longest batch that every journal takes.
-cdef inline uint64_t log_batch_most(LogCore* core) noexcept nogil:
-    return min(journal_body_most(core.memory), journal_body_most(core.wal if core.wal != NULL else core.memory))
-
 
 # Whether a journal wants those who append to wait (journal.pxd, journal_pressed), and the waiting.
 cdef inline bint log_pressed(LogCore* core) noexcept nogil:

@@ -23,8 +23,7 @@ from robustmq._fastpath.protocols.mqtt.wire cimport (
     Bytes, PacketType, Publish, Reason, Version, ack_reason_of, decode_publish, put_ack, read_header, valid_topic_name,
 )
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport EntryFlags, journal_durable
-from robustmq._fastpath.stores.log cimport log_batch_most
+from robustmq._fastpath.stores.journal cimport EntryFlags, journal_body_most, journal_durable
 from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_opening
 
 
@@ -84,8 +83,7 @@ cdef Collector* collector_of(Core* core, uint32_t index) noexcept nogil:
     collector.core = core
     collector.index = index
     for i in range(SLABS):
-        builder_init(&collector.slabs[i].builder,
-                     <uint32_t>min(<uint64_t>core.limits.max_packet_size + 65536, log_batch_most(core.log)))
+        builder_init(&collector.slabs[i].builder)
     core.collectors[index] = collector
     return collector
 
@@ -161,7 +159,8 @@ cdef Status slab_for(Collector* collector, Topic* topic, uint32_t number, uint32
     slab.topic = topic
     slab.partition = partition
     slab.opens = 0
-    builder_begin(&slab.builder, collector.wall)
+    builder_begin(&slab.builder, collector.wall, <uint32_t>min(<uint64_t>collector.core.limits.max_packet_size + 65536,
+                                                               journal_body_most(partition.journal)))
     index[0] = collector.used
     collector.used += 1
     return Status.OK
