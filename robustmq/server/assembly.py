@@ -94,7 +94,8 @@ class Broker:
         if path is not None:
             make_directory(path)
         self.log = Log(path, segment_bytes=storage.segment_bytes, journal_bytes=storage.journal_bytes,
-                       memory_bytes=storage.memory_bytes, seal_bytes_per_s=storage.seal_bytes_per_s)
+                       memory_bytes=storage.memory_bytes, seal_bytes_per_s=storage.seal_bytes_per_s,
+                       slack_bytes=turn_bytes(self.config) * self.config.reactor.thread_count)
         self._ends.callback(self.log.close)
         self.log.when_unwell(self._unwell)
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
@@ -262,6 +263,14 @@ def reachable(host: str) -> str:
 def chosen(section: object, *names: str) -> dict[str, Any]:
     """Some keys of a section as keyword arguments."""
     return {name: getattr(section, name) for name in names}
+
+
+def turn_bytes(config: Config) -> int:
+    """What a reactor may append between two looks at the journal's brake, at most: all of one read, or of one frame. A
+    Produce of the smallest batches becomes twice as many bytes; the smallest PUBLISH, 5 bytes, becomes two entries when
+    it is retained, which is 60 times as many."""
+    read = 1 << 20
+    return max(2 * max(config.kafka.max_request_bytes, read), 60 * max(config.mqtt.max_packet_size, read))
 
 
 def kafka_settings(config: Config) -> dict[str, str]:

@@ -273,3 +273,14 @@ def test_no_space_at_the_start_is_one_sentence(disk: Disk, monkeypatch: pytest.M
     with pytest.raises(AssertionError, match=r"ended with 2: robustmq-server: [^\n]*disk is full; free space[^\n]*\n$"):
         launch(disk.below / "data", SETTINGS)
     assert [path.name for path in (disk.below / "data" / "journal").iterdir()] == ["FORMAT"]
+
+
+def test_a_quota_is_no_broken_disk(disk: Disk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite has one word for both."""
+    broker = start(disk, stack, monkeypatch, faulty=True)
+    disk.fail("pwrite", errno.EDQUOT, "meta.sqlite-wal", times=1)
+    disk.fail("fallocate", errno.EDQUOT, ".probe")
+    assert create_topic(broker, "first") == "KAFKA_STORAGE_ERROR"
+    status, body = get(broker, "/health/ready")
+    assert status == 503 and "the metadata store is read-only: the disk is full" in body
+    assert disk.seen("fallocate") == 1 and not list((disk.below / "data").glob("*.probe"))

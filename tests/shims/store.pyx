@@ -53,6 +53,24 @@ def append_many(Log log, uint64_t stream, bytes batch, uint64_t count):
     return began
 
 
+def append_in_one_turn(Log log, uint64_t stream, bytes batch, uint64_t most):
+    """Append without a quiescent state, so that nothing is retired: how often, and the status that ended it."""
+    cdef const uint8_t* data = batch
+    cdef uint64_t n = <uint64_t>len(batch)
+    cdef uint64_t done = 0
+    cdef Appended result
+    cdef Status why = OK
+    cdef Partition* partition
+    cdef int slot = qsbr_register()
+    with nogil:
+        partition = core_find(log.core, stream)
+        while done < most and why == OK:
+            why = partition_append(partition, data, n, 0, 0, &result)
+            done += why == OK
+        qsbr_unregister(slot)
+    return done, <int>why
+
+
 def read_all(Log log, uint64_t stream, uint64_t until):
     """Follow a partition from its start until offset `until`, checking every batch; (records seen, times it was overtaken)."""
     cdef Partition* partition
@@ -184,6 +202,11 @@ cdef class Pin:
 def fail(Log log):
     """As after a failed sync."""
     journal_fail(log.core.wal, STORE_FAILED)
+
+
+def fail_state_log(Log log):
+    """The same in the state log."""
+    journal_fail(log.core.state_log, STORE_FAILED)
 
 
 cdef class ProducerTable:

@@ -438,3 +438,17 @@ def test_a_full_disk_is_final_and_loses_nothing(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     assert numbers(log) == list(range(int(done.stdout)))
     log.close()
+
+
+@pytest.mark.parametrize("slack", [8 * MIB, 24 * MIB])
+def test_what_comes_after_a_press_has_room(tmp_path: Path, slack: int) -> None:
+    """Those who append in the same turn are not refused, as long as they bring what was agreed."""
+    body = batch([b"x" * 200_000])
+    log = open_log(tmp_path, slack_bytes=slack)
+    part = log.create_stream("t", ID, 0, 1)
+    done, status = store.append_in_one_turn(log, part.stream, body, 1000)
+    bound = 8 * MIB
+    assert status == 48 and slack <= done * len(body) - 2 * bound <= slack + 6 * MIB
+    assert log.health() == "ok"
+    part.append(body)
+    log.close()

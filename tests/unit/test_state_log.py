@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from robustmq._fastpath.stores.log import Log
 
+from robustmq._fastpath.stores.files import LogError
 from tests.batches import batch
 from tests.logs import ID, MIB, open_log
+from tests.shims import store
 
 SPACE = 1
 
@@ -217,4 +219,21 @@ def test_damage_is_told_and_costs_one_entry(tmp_path: Path) -> None:
     damage(tmp_path, b"value 050")
     log = open_log(tmp_path)
     assert log.recovered["dropped"] == 1 and set(kept(log)) == {b"%03d" % i for i in range(100)} - {b"050"}
+    log.close()
+
+
+def test_what_fails_there_is_heard_at_once(tmp_path: Path) -> None:
+    """Not when the next segment of the journal is to go."""
+    log = open_log(tmp_path)
+    part = log.create_stream("t", ID, 0, 1)
+    part.append(batch([b"x"]))
+    store.fail_state_log(log)
+    assert log.health() == "failed"
+    with pytest.raises(LogError, match="a write failed"):
+        part.append(batch([b"x"]))
+    with pytest.raises(LogError, match="cannot sync"):
+        log.sync()
+    log.close()
+    log = open_log(tmp_path)
+    assert log.partition(part.stream).end == 1 and log.health() == "ok"
     log.close()

@@ -156,6 +156,7 @@ cdef struct Journal:
     Listener listeners[SYNC_LISTENERS_MAX]
     void* owner                         # for `carry`
     Journal* heir                       # where what must outlive a segment goes: itself, or the state log; set before threads run
+    Journal* elder                      # whose heir it is: what fails here has failed there, too; NULL. Set before threads run
     # Called by who retires for each entry of a segment that is about to be given up: carry to `heir` what must outlive it,
     # move its partition's start. Anything but OK: not possible now (a journal is unhealthy).
     Status (*carry)(void* owner, Journal* journal, const Entry* entry, uint64_t position) noexcept nogil
@@ -221,8 +222,9 @@ cdef void entry_finish(Entry* entry, uint64_t length) noexcept nogil
 
 # Construction, for stores/log.pyx and recovery. `tail` 0: no segment was found. A write-ahead log then makes the first, to
 # learn at once whether the disk takes it; the others wait for their first entry.
+# `slack_bytes`: as in segments_init.
 cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
-                         bint memory) noexcept nogil
+                         uint64_t slack_bytes, bint memory) noexcept nogil
 cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil
 cdef void journal_close(Journal* journal) noexcept nogil
 

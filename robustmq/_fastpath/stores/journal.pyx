@@ -170,6 +170,8 @@ cdef void journal_fail(Journal* journal, Status why) noexcept nogil:
     waker_ring(&journal.keeper_waker)           # lets go of those in journal_wait_room
     if journal.watcher.box != NULL:
         mailbox_post(journal.watcher.box, journal.watcher.mail)
+    if journal.elder != NULL:
+        journal_fail(journal.elder, why)        # it could give up no segment any more, and would hear of that much later
 
 
 cdef void journal_watch(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:
@@ -233,7 +235,7 @@ cdef void journal_forget(Journal* journal, Mail* mail) noexcept nogil:
 
 
 cdef Status journal_init(Journal* journal, const char* directory, uint64_t segment_bytes, uint64_t most_segments,
-                         bint memory) noexcept nogil:
+                         uint64_t slack_bytes, bint memory) noexcept nogil:
     memset(journal, 0, sizeof(Journal))
     journal.memory = memory
     journal.most_segments = most_segments
@@ -243,7 +245,9 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
     pthread_cond_init(&journal.relieved, NULL)
     waker_init(&journal.keeper_waker)
     waker_init(&journal.commit_waker)
-    return OK if segments_init(&journal.segments, directory, segment_bytes, most_segments, memory) else NO_MEMORY
+    if not segments_init(&journal.segments, directory, segment_bytes, most_segments, slack_bytes, memory):
+        return NO_MEMORY
+    return OK
 
 
 cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil:

@@ -26,7 +26,7 @@ cdef class Log:
     cdef str healthy
     cdef readonly dict recovered    # what recovery found and dropped (recovery.pxd)
 
-    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL
+    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes, uint64_t slack_bytes) except NULL
     cdef new_sealer(self, uint64_t bytes_per_s)
     cdef open_wal(self)
     cdef settle(self)

@@ -92,12 +92,13 @@ cdef uint64_t power_of_two(uint64_t n) noexcept:
 cdef class Log:
     """The broker's log: `directory` None keeps everything in memory.
 
-    Sizes are bytes. A directory keeps the segment size that it was made with. LogError says in one sentence why it cannot
+    Sizes are bytes. A directory keeps the segment size that it was made with. `slack_bytes`: what those who append may still
+    bring after the log has asked them to wait (journal_pressed); beyond it they are refused. LogError says in one sentence why it cannot
     be opened and what to do. Methods that touch the disk release the GIL.
     """
 
     def __cinit__(self, directory=None, *, uint64_t segment_bytes=128 << 20, uint64_t journal_bytes=<uint64_t>8 << 30,
-                  uint64_t memory_bytes=256 << 20, uint64_t seal_bytes_per_s=256 << 20):
+                  uint64_t memory_bytes=256 << 20, uint64_t seal_bytes_per_s=256 << 20, uint64_t slack_bytes=64 << 20):
         cdef uint64_t memory_segment = power_of_two(memory_bytes // 8)
         self.waiting = []
         self.recovered = {}
@@ -107,26 +108,27 @@ cdef class Log:
             raise LogError("out of memory or file descriptors while the log was opened; raise the limits (ulimit -n)")
         mail_init(&self.mail, no_news)
         mail_init(&self.alarm, no_news)
-        self.core.memory = self.new_journal(None, memory_segment, memory_bytes)
+        self.core.memory = self.new_journal(None, memory_segment, memory_bytes, slack_bytes)
         if journal_begin(self.core.memory, 0) != OK:
             raise LogError("no thread could be started for the log; raise the limit on processes (ulimit -u)")
         if directory is not None:
             self.directory = Directory(directory, power_of_two(segment_bytes))
-            self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes)
+            self.core.wal = self.new_journal(self.directory.journal, self.directory.segment_bytes, journal_bytes, slack_bytes)
             self.core.state_log = self.new_journal(self.directory.state, self.directory.segment_bytes,
-                                                   STATE_SEGMENTS_MAX * self.directory.segment_bytes)
+                                                   STATE_SEGMENTS_MAX * self.directory.segment_bytes, 0)
             self.core.wal.heir = self.core.state_log
+            self.core.state_log.elder = self.core.wal
             journal_watch(self.core.wal, &self.box, &self.alarm)
             self.new_sealer(seal_bytes_per_s)
             self.open_wal()
 
-    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes) except NULL:
+    cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes, uint64_t slack_bytes) except NULL:
         cdef Journal* journal = <Journal*>calloc(1, sizeof(Journal))
         cdef bytes name = str(path).encode() if path is not None else None
         cdef uint64_t most = max(most_bytes // segment_bytes, <uint64_t>SEGMENTS_MIN)
         cdef uint64_t span = self.directory.span(path) if name is not None else 0
         if journal == NULL or journal_init(journal, PyBytes_AsString(name) if name is not None else NULL, segment_bytes,
-                                           max(most, span), name is None) != OK:
+                                           max(most, span), slack_bytes, name is None) != OK:
             free(journal)
             raise LogError("out of memory while the log was opened; lower storage.journal_bytes or storage.memory_bytes")
         journal.most_segments = most    # an earlier, larger bound may have left more: they go one by one
@@ -187,11 +189,13 @@ cdef class Log:
                     loader_stop(&core.sealed.loader)
                 if core.wal != NULL:
                     journal_forget(core.wal, &self.mail)
-                    journal_close(core.wal)
-                    free(core.wal)
+                    journal_commit(core.wal)        # first: what fails in the state log fails here, too
                 if core.state_log != NULL:
                     journal_close(core.state_log)
                     free(core.state_log)
+                if core.wal != NULL:
+                    journal_close(core.wal)
+                    free(core.wal)
                 if core.memory != NULL:
                     journal_close(core.memory)
                     free(core.memory)

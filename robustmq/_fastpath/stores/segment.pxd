@@ -49,7 +49,9 @@ cdef struct SegmentStore:
     char directory[4096]
 
 
-cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most,
+# `most` segments are the bound that is kept. Beyond it there is room for what readers pin (as much again), and for
+# `slack_bytes`: what may still be appended between a press (journal_pressed) and the wait of the last who makes load.
+cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most, uint64_t slack_bytes,
                         bint memory) noexcept nogil
 cdef void segment_destroy(Segment* segment) noexcept nogil      # unmap and close; nobody uses it any more
 cdef void segments_close(SegmentStore* store) noexcept nogil

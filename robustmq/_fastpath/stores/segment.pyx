@@ -14,10 +14,6 @@ from robustmq._fastpath.platform cimport (
 )
 
 
-cdef enum:
-    SLACK = 64 << 20            # bytes that come after a press: a read per reactor, as records
-
-
 cdef struct SegmentHead:
     uint8_t magic[8]
     uint32_t version
@@ -33,14 +29,14 @@ cdef uint32_t UNSYNCED_AT = 36
 cdef uint32_t SETTLED_AT = 40
 
 
-cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most,
+cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t size, uint64_t most, uint64_t slack_bytes,
                         bint memory) noexcept nogil:
     cdef uint64_t slots = 8
     memset(store, 0, sizeof(SegmentStore))
     store.size = size
     while (<uint64_t>1 << store.shift) < size:
         store.shift += 1
-    store.limit = <uint32_t>(2 * most + 4 + (SLACK >> store.shift))
+    store.limit = <uint32_t>(2 * most + 4 + ((slack_bytes + size - 1) >> store.shift))
     while slots < store.limit:          # room for segments that readers pin while the tail goes on
         slots *= 2
     store.slots = <Segment**>calloc(slots, sizeof(Segment*))

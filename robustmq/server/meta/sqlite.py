@@ -8,8 +8,11 @@ After an error of the disk the store takes no further changes until it is opened
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -46,11 +49,16 @@ CREATE TABLE lease (id INTEGER PRIMARY KEY AUTOINCREMENT, ttl_ms INTEGER NOT NUL
 CREATE TABLE state (revision INTEGER NOT NULL, compacted INTEGER NOT NULL);
 INSERT INTO state VALUES (0, 0);
 """
-# Primary result codes that are the disk's. SQLite reports ENOSPC of a write as FULL, all else, also EROFS, as IOERR.
+# Primary result codes that are the disk's. SQLite reports ENOSPC of a write as FULL, all else, also EROFS and EDQUOT,
+# as IOERR.
 DISK = {
     sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_IOERR: "failed", sqlite3.SQLITE_READONLY: "failed",
     sqlite3.SQLITE_CANTOPEN: "failed", sqlite3.SQLITE_CORRUPT: "failed", sqlite3.SQLITE_NOTADB: "failed",
 }
+# Extended ones behind which there may be a quota.
+WRITES = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PROBE_BYTES = 64 << 10
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
@@ -59,6 +67,20 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
     """First key with the prefix, and the first key after all of them (UTF-8 has no byte 0xFF)."""
     raw = prefix.encode()
     return raw, raw[:-1] + bytes([raw[-1] + 1]) if raw else b"\xff"
+
+
+def no_room(directory: Path) -> bool:
+    """Whether a new file there gets no blocks."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".meta-", suffix=".probe") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, PROBE_BYTES)
+            else:
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+    except OSError as error:
+        return error.errno in NO_ROOM
+    return False
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -85,8 +107,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
 class SqliteStore(MetaStore):
     """The store; `await SqliteStore.open(path)`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, path: Path | None) -> None:
         self._database = database
+        self._path = path
         self._worker = ThreadPoolExecutor(1, "robustmq-meta")
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()     # replaced at each change: whoever waits on the old one looks again
@@ -98,7 +121,7 @@ class SqliteStore(MetaStore):
     @classmethod
     async def open(cls, path: Path | None) -> SqliteStore:
         """Open the file (None: memory only). Leases of an earlier run get their full time again. MetaError."""
-        store = cls(connect(path))
+        store = cls(connect(path), path)
         leases = await store._run(lambda: store._database.execute("SELECT id, ttl_ms FROM lease").fetchall())
         for lease, ttl_ms in leases:
             store._deadlines.set(lease, ttl_ms)
@@ -197,8 +220,11 @@ class SqliteStore(MetaStore):
         try:
             return work()
         except sqlite3.Error as error:
-            health = DISK.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            code = getattr(error, "sqlite_errorcode", 0)
+            health = DISK.get(code & 0xFF)
             if health is not None and self._health == "ok":
+                if code in WRITES and self._path is not None and no_room(self._path.parent):
+                    health = "full"
                 self._health = health
                 log.error(META_READ_ONLY[health], extra={"error": str(error)})
             raise MetaError(f"the metadata store failed: {error}") from error

@@ -51,6 +51,7 @@ class Tier:
         self.recalls = Recalls(blob, self._remote, directory, cache_bytes, turns, self._find, tried)
         self._backoff = Backoff()
         self._never = asyncio.Event()
+        self._passing = asyncio.Lock()
         self._proven = False
         self._swept = False
         self._problem = ""
@@ -135,15 +136,17 @@ class Tier:
         self._problem = str(error)
 
     async def do_pass(self) -> None:
-        """Upload, release and delete what is due. BlobError, LogError, MetaError."""
-        if not self._proven:
-            await self._prove()
-        if not self._swept:
-            await self._sweep()
-        for topic, configs in self._topics.tiered():
-            for number, stream in enumerate(topic.streams):
-                await self._partition(topic, number, stream, configs)
-        await self._delete_what_is_gone()
+        """Upload, release and delete what is due. One pass at a time: what another has put and not yet noted would be
+        an orphan to the sweep. BlobError, LogError, MetaError."""
+        async with self._passing:
+            if not self._proven:
+                await self._prove()
+            if not self._swept:
+                await self._sweep()
+            for topic, configs in self._topics.tiered():
+                for number, stream in enumerate(topic.streams):
+                    await self._partition(topic, number, stream, configs)
+            await self._delete_what_is_gone()
 
     async def _sweep(self) -> None:
         """Delete objects that no row tells of: the broker ended between the two."""

@@ -323,6 +323,12 @@ int fallocate64(int fd, int mode, off64_t at, off64_t n) {
     return refuse(OP_FALLOCATE, fd) ? -1 : NEXT(fallocate64)(fd, mode, at, n);
 }
 
+static int posix_any(int (*real)(int, off_t, off_t), int fd, off_t at, off_t n) {     /* tells its error as its result */
+    return refuse(OP_FALLOCATE, fd) ? errno : real(fd, at, n);
+}
+int posix_fallocate(int fd, off_t at, off_t n) { return posix_any(NEXT(posix_fallocate), fd, at, n); }
+int posix_fallocate64(int fd, off64_t at, off64_t n) { return posix_any(NEXT(posix_fallocate64), fd, at, n); }
+
 static int sync_any(enum op op, int (*real)(int), int fd) {
     struct node *node = node_of_fd(fd);
     if (!node) return real(fd);

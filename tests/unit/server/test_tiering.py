@@ -4,13 +4,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from robustmq._fastpath.broker.topic import Topics
 
 from robustmq._fastpath.stores.files import Elsewhere
-from robustmq.server.blob.blob import BlobError, Data
+from robustmq.server.blob.blob import BlobError, Data, Item
 from robustmq.server.blob.directory import Directory
 from robustmq.server.meta.sqlite import SqliteStore
 from robustmq.server.tiering.objects import Objects
@@ -260,6 +261,35 @@ def test_an_object_of_somebody_else_is_not_ours(tmp_path: Path) -> None:
         with pytest.raises(BlobError, match="another broker"):
             await world.tier.do_pass()
         assert world.where(stream) == "H"
+    play(World(tmp_path), scenario)
+
+
+def test_a_pass_waits_for_the_one_before(tmp_path: Path) -> None:
+    """A sweep that lists while another pass uploads would delete what that has put and not yet noted."""
+    async def scenario(world: World) -> None:
+        stream = await world.topic(REMOTE)
+        await world.tier.do_pass()
+        world.fill(stream)
+        listed, go_on = asyncio.Event(), asyncio.Event()
+        real = world.blob.list
+
+        async def slow_list(prefix: str) -> list[Item]:
+            listed.set()
+            await go_on.wait()
+            return await real(prefix)
+
+        world.blob.list = slow_list         # type: ignore[method-assign]
+        world.tier._swept = False
+        sweeping = asyncio.create_task(world.tier.do_pass())
+        await listed.wait()
+        world.tier._swept = True
+        other = asyncio.create_task(world.tier.do_pass())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(other), 0.2)
+        go_on.set()
+        await asyncio.gather(sweeping, other)
+        assert world.where(stream) == "E" and len(world.objects()) == 1
+        check(await world.fetch(stream, 0), 0)
     play(World(tmp_path), scenario)
 
 
