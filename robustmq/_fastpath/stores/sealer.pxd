@@ -8,8 +8,9 @@ The state log is a chain of segments like the journal. For each byte that comes 
 what lives of those comes to it again: so it settles at twice what lives, and each entry is written a few times, not once per
 turn of the journal. Segments of which less than half lives go beyond that: they pay for themselves.
 
-Streams with an eighth of a segment or more get a file of their own, the others share one. Writing gives way (`bytes_per_s`)
-unless the journal has used half of its bound. What fails here is the disk: the journal turns read-only.
+Streams with an eighth of a segment or more get a file of their own, the others share one. Writing gives way to appends while
+less than half of the journal's bound is used: it goes at that share of `bytes_per_s` which the journal has of that half. What
+fails here is the disk: the journal turns read-only.
 
 Concurrency: `asked`, `sealed`, `stopping` under `lock`; counters have the sealer as their one writer.
 """

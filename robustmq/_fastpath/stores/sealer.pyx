@@ -33,6 +33,7 @@ from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, Segment, segment_
 
 cdef enum:
     OWN_SHARE = 8                       # a stream with this fraction of a segment gets a file of its own
+    SLOWEST = 16                        # writing gives way to this fraction of its rate at most
 
 
 cdef struct Item:                       # a batch to seal
@@ -99,13 +100,16 @@ cdef Status collect(Work* work) noexcept nogil:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 cdef void give_way(void* context, uint64_t bytes) noexcept nogil:
+    """The emptier the journal, the slower: appends come first, and what was read a moment ago stays in its warm pages."""
     cdef Sealer* sealer = <Sealer*>context
+    cdef uint64_t half = sealer.journal.most_segments // 2
+    cdef uint64_t listed = max(<uint64_t>journal_listed(sealer.journal), half // SLOWEST + 1)
     cdef bint asked
     pthread_mutex_lock(&sealer.lock)
     asked = sealer.asked > sealer.sealed
     pthread_mutex_unlock(&sealer.lock)
-    if journal_listed(sealer.journal) * 2 < sealer.journal.most_segments and not asked:
-        waker_wait_ns(&sealer.never, <int64_t>(bytes * 1000000000 // sealer.bytes_per_s))
+    if listed < half and not asked:
+        waker_wait_ns(&sealer.never, <int64_t>(bytes * 1000000000 // sealer.bytes_per_s * half // listed))
 
 
 cdef Status open_writer(Work* work, Writer* writer) noexcept nogil:

@@ -146,7 +146,8 @@ class Storage:
     journal_bytes: int = key(8 * GIB, Size(4 * MIB, 1024 * TIB),
                              "Bound of the journal. Producers wait when sealing cannot keep up with it.")
     seal_bytes_per_s: int = key(256 * MIB, Size(MIB, 1024 * TIB),
-                                "How fast segments become sealed files while less than half of the journal is used.")
+                                "How fast segments become sealed files when half of the journal is used: slower "
+                                "below that, as fast as it goes above.")
     merge_bytes_per_s: int = key(64 * MIB, Size(MIB, 1024 * TIB),
                                  "How fast small sealed files are written again as larger ones.")
     retention_check_interval_ms: int = key(300_000, Integer(1000, 86_400_000),
