@@ -4,7 +4,7 @@ from robustmq._fastpath.atomic cimport exchange_ptr, fetch_add_u64, load_acquire
 from robustmq._fastpath.batch cimport batch_last_offset_delta
 from robustmq._fastpath.broker.routes cimport Feed, Route, Routes, routes_of, routes_refresh
 from robustmq._fastpath.broker.seen cimport Seen, seen_free
-from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, Topic, TopicSlots
+from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, Topic, topic_each
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, OK, Status
@@ -88,11 +88,10 @@ cdef uint64_t begin_again(Exchange* exchange, Topic* topic, uint64_t lowest) noe
 
 
 cdef uint64_t restart_feeds(Exchange* exchange, uint64_t lowest) noexcept nogil:
-    cdef TopicSlots* slots = exchange.topics.by_name
     cdef Topic* topic
-    cdef uint64_t i, begun = 0
-    for i in range(slots.mask + 1):
-        topic = (<Topic**>(<char*>slots + sizeof(TopicSlots)))[i]
-        if <size_t>topic > 1:
-            begun += begin_again(exchange, topic, lowest)
-    return begun
+    cdef uint64_t at = 0, begun = 0
+    while True:
+        topic = topic_each(exchange.topics, &at)
+        if topic == NULL:
+            return begun
+        begun += begin_again(exchange, topic, lowest)

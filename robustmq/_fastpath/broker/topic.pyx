@@ -112,6 +112,7 @@ cdef bint topic_room(TopicTable* table) noexcept nogil:
         return False
     for i in range(old.mask + 1):
         topic = slots_of(old)[i]
+        memory_prefetch(slots_of(old)[(i + EACH_AHEAD) & old.mask])
         if topic != NULL and topic != GONE:
             put(names, topic.hash, topic)
             put(ids, id_hash(topic.id), topic)

@@ -14,6 +14,11 @@ cdef enum:
     AHEAD = 4                           # slots, between two steps of index_prefetch
 
 
+cdef inline bint may_begin_late(const Partition* partition) noexcept nogil:
+    """What begins at 0 and has nothing sealed has its first batch in the journal; of it the index is not looked at."""
+    return partition.start > 0 or partition.runs != NULL
+
+
 cdef report_holes(LogCore* core, Journal* journal, list notes):
     cdef uint64_t at = 0
     cdef uint64_t start, holes = 0
@@ -28,7 +33,7 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
             break
         for i in range(3):
             soon = <Partition*>table_peek(&core.streams, at, AHEAD * (3 - i))
-            if soon != NULL:
+            if soon != NULL and may_begin_late(soon):
                 index_prefetch(soon.index, i)
         if partition.journal != journal:
             continue
@@ -42,7 +47,7 @@ cdef report_holes(LogCore* core, Journal* journal, list notes):
             if run.row.base_offset > start:
                 holes += hole(core, partition, notes, holes, start, run.row.base_offset)
         start = max(runs_end(partition.runs), partition.start)
-        item = index_find_offset(&partition.index, start) if partition.bytes else NULL
+        item = index_find_offset(&partition.index, start) if partition.bytes and may_begin_late(partition) else NULL
         if item != NULL and item.base_offset > start:
             holes += hole(core, partition, notes, holes, start, item.base_offset)
         elif partition.bytes == 0 and partition.end > start:

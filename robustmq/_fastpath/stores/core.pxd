@@ -40,11 +40,9 @@ cdef struct LogCore:
 cdef LogCore* core_new() noexcept nogil
 cdef void core_free(LogCore* core) noexcept nogil           # after the journals are closed and all readers have gone
 cdef Partition* core_find(LogCore* core, uint64_t stream) noexcept nogil
-# Load what core_find, and then an append, will want soon: the slot, the partition, its index (steps of index_prefetch); each some
-# time after the one before. The last one is for recovery, which is alone.
+# Load what core_find will want soon: the slot, and some time later the partition, which is nearly always the right one, or NULL.
 cdef void core_prefetch(LogCore* core, uint64_t stream) noexcept nogil
-cdef void core_prefetch_partition(LogCore* core, uint64_t stream) noexcept nogil
-cdef void core_prefetch_index(LogCore* core, uint64_t stream, uint32_t step) noexcept nogil
+cdef Partition* core_guess(LogCore* core, uint64_t stream) noexcept nogil
 
 # What is kept where an entry stands (of a stream's directory, a value, a session) names its journal, too: a place is a position
 # in the log's first journal, or one in the state log.

@@ -1,13 +1,14 @@
 """Recovery: see recovery.pxd for the rules."""
 from libc.errno cimport EINVAL, EPROTO, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, strerror
+from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes
-from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_place, core_prefetch, core_prefetch_index, core_prefetch_partition
+from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
+from robustmq._fastpath.stores.index cimport index_prefetch
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
@@ -29,6 +30,23 @@ from pathlib import Path
 from robustmq._fastpath.stores.files import LogError, set_aside
 
 
+# Ahead of the scan: with very many streams each entry's partition would be waited for.
+cdef enum:
+    AHEAD = 32                      # entries
+    AHEAD_MASK = AHEAD - 1
+    AHEAD_PARTITION = 24
+    AHEAD_INDEX = 17                # its directory
+    AHEAD_CHUNK = 11
+    AHEAD_ITEM = 5
+
+cdef struct Ahead:
+    uint64_t offset                 # of the next entry to look at
+    uint64_t count                  # entries looked at
+    uint64_t scanned                # entries applied; the one that is being applied has this number
+    uint64_t streams[AHEAD]
+    Partition* partitions[AHEAD]    # of nearly all of them; NULL: not known yet, or gone
+
+
 cdef struct Scan:
     LogCore* core
     Journal* journal                # of the partitions
@@ -42,11 +60,27 @@ cdef struct Scan:
     uint64_t dropped
     uint64_t gaps
     uint64_t orphans
+    Ahead ahead
+
+
+cdef inline void load_index(Ahead* ahead, uint64_t number, uint32_t step) noexcept nogil:
+    cdef Partition* partition = ahead.partitions[number & AHEAD_MASK] if number < ahead.count else NULL
+    if partition != NULL:
+        index_prefetch(partition.index, step)
+
+
+cdef void forget_ahead(Ahead* ahead, const Partition* partition) noexcept nogil:
+    cdef uint32_t i
+    for i in range(AHEAD):
+        if ahead.partitions[i] == partition:
+            ahead.partitions[i] = NULL
 
 
 cdef Partition* stream_of(Scan* scan, uint64_t stream) noexcept nogil:
     """The stream of an entry; new and without a directory entry when it was not heard of. NULL: memory is out."""
-    cdef Partition* partition = core_find(scan.core, stream)
+    cdef Partition* partition = scan.ahead.partitions[scan.ahead.scanned & AHEAD_MASK]
+    if partition == NULL or partition.stream != stream:
+        partition = core_find(scan.core, stream)
     if partition == NULL:
         partition = partition_new(scan.journal, stream, 0, 0, 0)
         if partition != NULL and not table_add(&scan.core.streams, partition):
@@ -100,6 +134,7 @@ cdef bint apply_end(Scan* scan, const Entry* entry) noexcept nogil:
     scan.core.last_ended = max(scan.core.last_ended, entry.stream)
     if partition != NULL:
         table_remove(&scan.core.streams, partition)
+        forget_ahead(&scan.ahead, partition)
         partition_free(partition)
     return True
 
@@ -142,39 +177,25 @@ cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
 cdef enum:
     LOST_MOST = 8 << 20             # behind the tail, in which lost entries are looked for
 
-# Ahead of the scan: with very many streams each entry's partition would be waited for.
-cdef enum:
-    AHEAD = 32                      # entries
-    AHEAD_MASK = AHEAD - 1
-    AHEAD_PARTITION = 24
-    AHEAD_INDEX = 17                # its directory
-    AHEAD_CHUNK = 11
-    AHEAD_ITEM = 5
-
-cdef struct Ahead:
-    uint64_t offset                 # of the next entry to look at
-    uint64_t count                  # entries looked at
-    uint64_t streams[AHEAD]
-
-
-cdef void look_ahead(Scan* scan, Segment* segment, Ahead* ahead, uint64_t scanned) noexcept nogil:
+cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
     """Up to AHEAD entries before the one that is scanned; the nearer, the more of what it will touch is loaded."""
+    cdef Ahead* ahead = &scan.ahead
     cdef const Entry* entry
+    cdef uint64_t scanned = ahead.scanned
     cdef uint64_t size = segment.store.size
     while ahead.count < scanned + AHEAD and ahead.offset + sizeof(Entry) <= size and is_marked(segment, ahead.offset):
         entry = <const Entry*>(segment.base + ahead.offset)
         ahead.streams[ahead.count & AHEAD_MASK] = entry.stream
+        ahead.partitions[ahead.count & AHEAD_MASK] = NULL
         core_prefetch(scan.core, entry.stream)
         ahead.count += 1
         ahead.offset += entry_stride(<uint32_t>entry.mark >> 2)
     if scanned + AHEAD_PARTITION < ahead.count:
-        core_prefetch_partition(scan.core, ahead.streams[(scanned + AHEAD_PARTITION) & AHEAD_MASK])
-    if scanned + AHEAD_INDEX < ahead.count:
-        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_INDEX) & AHEAD_MASK], 0)
-    if scanned + AHEAD_CHUNK < ahead.count:
-        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_CHUNK) & AHEAD_MASK], 1)
-    if scanned + AHEAD_ITEM < ahead.count:
-        core_prefetch_index(scan.core, ahead.streams[(scanned + AHEAD_ITEM) & AHEAD_MASK], 2)
+        ahead.partitions[(scanned + AHEAD_PARTITION) & AHEAD_MASK] = \
+            core_guess(scan.core, ahead.streams[(scanned + AHEAD_PARTITION) & AHEAD_MASK])
+    load_index(ahead, scanned + AHEAD_INDEX, 0)
+    load_index(ahead, scanned + AHEAD_CHUNK, 1)
+    load_index(ahead, scanned + AHEAD_ITEM, 2)
 
 
 cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
@@ -183,13 +204,10 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
     cdef uint64_t base = segment.sequence << segment.store.shift
     cdef uint64_t offset = SEGMENT_HEADER
     cdef uint64_t length, stride, mark
-    cdef uint64_t scanned = 0
-    cdef Ahead ahead
     cdef Entry* entry
-    ahead.offset, ahead.count = offset, 0
+    scan.ahead.offset, scan.ahead.count, scan.ahead.scanned = offset, 0, 0
     while is_marked(segment, offset):
-        look_ahead(scan, segment, &ahead, scanned)
-        scanned += 1
+        look_ahead(scan, segment)
         entry = <Entry*>(segment.base + offset)
         mark = entry.mark
         length = <uint32_t>mark >> 2
@@ -208,6 +226,7 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
                     scan.torn = True
                 else:
                     scan.damage = base + offset
+        scan.ahead.scanned += 1
         offset += stride
     if offset < size and not scan.last:
         scan.damage = base + size
@@ -279,12 +298,13 @@ cdef bint adopt_rows(LogCore* core, Journal* journal, SealedFile* file) noexcept
     cdef Scan scan
     cdef Partition* partition
     cdef uint32_t i
+    memset(&scan, 0, sizeof(scan))
     scan.core = core
     scan.journal = journal
     for i in range(file.row_count):
         if i + AHEAD < file.row_count:
             core_prefetch(core, file.rows[i + AHEAD].stream)
-            core_prefetch_partition(core, file.rows[i + AHEAD // 2].stream)
+            core_guess(core, file.rows[i + AHEAD // 2].stream)
         partition = stream_of(&scan, file.rows[i].stream)
         if partition == NULL or not runs_add(&partition.runs, file, &file.rows[i]):
             return False
@@ -433,10 +453,13 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
 
 
 cdef recover(LogCore* core, list files, list state_files, dict report, Tails* tails):
-    cdef Scan scan = Scan(core, core.wal, NULL, False, False, False, 0, 0, 0, 0, 0, 0)
+    cdef Scan scan
     cdef list notes = report.setdefault("notes", [])
     cdef Py_ssize_t noted = len(notes)
     cdef bint damaged
+    memset(&scan, 0, sizeof(scan))
+    scan.core = core
+    scan.journal = core.wal
     tails.state_log = scan_journal(&scan, core.state_log, "state segment", state_files, notes)
     damaged = scan.damage != 0
     scan.damage = 0                     # a position of the other chain

@@ -24,10 +24,10 @@ cdef void table_free(Table* table) noexcept nogil       # the items are the call
 cdef void* table_find(Table* table, uint64_t hash, bint (*same)(const void* item, const void* key) noexcept nogil,
                       const void* key) noexcept nogil
 
-# For who looks up many: load the slot of a hash, and later the item that stands there (all but always the one), or where it is. As a reader.
+# For who looks up many: load the slot of a hash, and later the `size` bytes of the item that stands there: all but always the
+# right one, or NULL. As a reader.
 cdef void table_prefetch(Table* table, uint64_t hash) noexcept nogil
-cdef void table_prefetch_item(Table* table, uint64_t hash, uint64_t size) noexcept nogil
-cdef void* table_guess(Table* table, uint64_t hash) noexcept nogil
+cdef void* table_guess(Table* table, uint64_t hash, uint64_t size) noexcept nogil
 
 cdef bint table_add(Table* table, void* item) noexcept nogil        # it is not there yet. False: memory is out
 cdef void table_remove(Table* table, void* item) noexcept nogil     # it is there

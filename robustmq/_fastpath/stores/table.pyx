@@ -73,16 +73,13 @@ cdef bint always(const void* item, const void* key) noexcept nogil:
     return True
 
 
-cdef void* table_guess(Table* table, uint64_t hash) noexcept nogil:
-    return table_find(table, hash, always, NULL)
-
-
-cdef void table_prefetch_item(Table* table, uint64_t hash, uint64_t size) noexcept nogil:
-    cdef char* item = <char*>table_guess(table, hash)
+cdef void* table_guess(Table* table, uint64_t hash, uint64_t size) noexcept nogil:
+    cdef char* item = <char*>table_find(table, hash, always, NULL)
     cdef uint64_t at = 0
     while item != NULL and at < size:
         memory_prefetch(item + at)
         at += CACHE_LINE
+    return item
 
 
 cdef void place(Slots* slots, uint64_t hash, void* item) noexcept nogil:

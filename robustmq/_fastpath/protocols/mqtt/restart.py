@@ -43,6 +43,9 @@ def restore(protocol: Sessions, exchange: Exchange, records: Records, *, threads
     for record in found[max_sessions:]:
         log.warning("a session is given up: mqtt.max_sessions is %d", max_sessions, extra={"client": record.client_id})
         records.remove(record.client_id)
+    if not found:
+        protocol.restored()
+        return []
     exchange.restart_begin()
     sessions = [_make(protocol, exchange, record, threads) for record in found[:max_sessions]]
     floors = []
@@ -54,8 +57,7 @@ def restore(protocol: Sessions, exchange: Exchange, records: Records, *, threads
                       extra={"client": session.client_id})
     protocol.restored()
     delivered = exchange.restart(min(floors, default=0))
-    if sessions:
-        log.info("%d sessions restored, %d records delivered again", len(sessions), delivered)
+    log.info("%d sessions restored, %d records delivered again", len(sessions), delivered)
     return sessions
 
 
