@@ -15,7 +15,7 @@ SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     tests/unit/test_journal.py tests/unit/test_partition.py tests/unit/test_sealed.py tests/unit/test_merge.py tests/contract/test_log.py
 
-.PHONY: help run test build lint bench asan tsan crash crash-sessions powercut model damage outage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
+.PHONY: help run test build lint cross bench asan tsan crash crash-sessions powercut model damage outage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ lint: build      ## ruff, mypy, and our C headers under -Wall -Wextra -Werror
 		echo "#include \"$$header\"" | $(or $(CC),gcc) -std=gnu11 -Wall -Wextra -Werror -Wno-unused-function \
 			-I robustmq/_fastpath/include -fsyntax-only -x c - -I . || exit 1; done
 	@echo "lint: clean"
+
+cross: build     ## compile the C for macOS, musl and arm64, too (a check: nothing is linked)
+	@ROBUSTMQ_JOBS=$(JOBS) $(PY) wheels/ci/cross.py
 
 bench: build     ## benchmarks of every kernel
 	@$(PY) -m pytest $(ARGS) benchmarks --benchmark-columns=min,median,ops

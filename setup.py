@@ -146,4 +146,5 @@ class ParallelBuild(build_ext):
 
 
 os.chdir(ROOT)
-setup(ext_modules=checked_extensions(), cmdclass={"build_ext": ParallelBuild})
+if __name__ == "__main__":      # the cross check imports what compiles
+    setup(ext_modules=checked_extensions(), cmdclass={"build_ext": ParallelBuild})

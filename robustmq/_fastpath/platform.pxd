@@ -50,17 +50,16 @@ cdef extern from "platform.h" nogil:
 
     int madvise(void* at, size_t n, int advice)
     int MADV_NORMAL, MADV_RANDOM
-    int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MS_SYNC
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS
     void* MAP_FAILED
     void* mmap(void* at, size_t n, int protection, int flags, int fd, int64_t offset)
     int munmap(void* at, size_t n)
-    int msync(void* at, size_t n, int flags)
+    int memory_sync(uint8_t* at, uint64_t n, int fd)
 
     int O_RDONLY, O_RDWR, O_TRUNC, O_CREAT, O_CLOEXEC, O_EXCL
     int open(const char* path, int flags, int mode)
     int close(int fd)
-    int fsync(int fd)
-    int fdatasync(int fd)
+    int file_sync(int fd)
     int file_write(int fd, const uint8_t* data, uint64_t n, uint64_t at)
     void file_write_back(int fd, uint64_t at, uint64_t n)
     int unlink(const char* path)

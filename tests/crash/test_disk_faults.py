@@ -43,7 +43,7 @@ class Fault:
 
 FAULTS = [
     Fault("msync", errno.EIO, ".journal", "write error", 0x80),         # a group commit
-    Fault("fsync", errno.EIO, ".journal", "write error", 0x80),         # a segment being prepared
+    Fault("fdatasync", errno.EIO, ".journal", "write error", 0x80),         # a segment being prepared
     Fault("fallocate", errno.ENOSPC, ".journal", "disk is full", 0x97),
     Fault("pwrite", errno.ENOSPC, ".writing", "disk is full", 0x97),    # sealing
     Fault("fdatasync", errno.EIO, ".writing", "write error", 0x80),

@@ -65,7 +65,7 @@ enum { CRC_LONG = 1024, CRC_SHORT = 128 };                /* bytes per stream */
 static uint64_t crc_shift_long[2], crc_shift_short[2];    /* over two streams, over one */
 static uint64_t crc_fold256[2], crc_fold64[2];         /* over 256 bytes, over 64: low half, high half */
 
-__attribute__((target("sse4.2,pclmul")))
+__attribute__((target("sse4.2,crc32,pclmul")))
 static inline uint64_t crc_shift(uint64_t crc, uint64_t constant) {
     __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)crc), _mm_cvtsi64_si128((int64_t)constant), 0);
     return (uint64_t)_mm_cvtsi128_si64(product);
@@ -89,7 +89,7 @@ static inline uint64_t crc_shift(uint64_t crc, uint64_t constant) {
         n -= 3 * (stream);                                                                                             \
     }
 
-__attribute__((target("sse4.2,pclmul")))
+__attribute__((target("sse4.2,crc32,pclmul")))
 static uint32_t crc32c_sse42(uint32_t seed, const uint8_t *p, size_t n) {
     uint64_t c = (uint32_t)~seed;
     CRC_THREE((size_t)CRC_LONG, crc_shift_long)
@@ -119,7 +119,7 @@ static inline __m512i crc_fold512(__m512i x, __m512i k, __m512i data) {
     return _mm512_ternarylogic_epi64(lo, hi, data, 0x96);
 }
 
-__attribute__((target("avx512f,avx512vl,vpclmulqdq,sse4.2,pclmul")))
+__attribute__((target("avx512f,avx512vl,vpclmulqdq,sse4.2,crc32,pclmul")))
 static uint32_t crc32c_avx512(uint32_t seed, const uint8_t *p, size_t n) {
     if (n < 512) return crc32c_sse42(seed, p, n);
     __m512i k256 = _mm512_broadcast_i32x4(_mm_set_epi64x((int64_t)crc_fold256[1], (int64_t)crc_fold256[0]));

@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
 
 static inline int64_t clock_monotonic_ns(void) {
     struct timespec t;
@@ -57,6 +60,15 @@ static inline int file_write(int fd, const uint8_t *data, uint64_t n, uint64_t a
     return 0;
 }
 
+/* What was written to a file is on the disk, and not only in the disk's own memory. 0, or -1 with errno. */
+static inline int file_sync(int fd) {
+#if defined(__APPLE__)
+    return fcntl(fd, F_FULLFSYNC) == -1 ? fsync(fd) : 0;
+#else
+    return fdatasync(fd);
+#endif
+}
+
 /* Begin to write a range back, so that a later sync has little left to do. Best effort. */
 static inline void file_write_back(int fd, uint64_t at, uint64_t n) {
 #if defined(__linux__)
@@ -95,6 +107,26 @@ static inline int file_zero(int fd, uint8_t *mapping, uint64_t offset, uint64_t 
     return 0;
 }
 
+/* The whole pages around [p, p + n): their bytes, from `*from` on. */
+static inline size_t memory_pages(const uint8_t *p, uint64_t n, void **from) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p & ~(page - 1);
+    *from = (void *)first;
+    return (((uintptr_t)p + n + page - 1) & ~(page - 1)) - first;
+}
+
+/* A stretch of a mapping of `fd` is on the disk. 0, or -1 with errno. */
+static inline int memory_sync(uint8_t *p, uint64_t n, int fd) {
+    void *from;
+    size_t bytes = memory_pages(p, n, &from);
+    if (msync(from, bytes, MS_SYNC) != 0) return -1;
+#if defined(__APPLE__)
+    return file_sync(fd);               /* msync ends at the disk's own memory there */
+#else
+    (void)fd;
+    return 0;
+#endif
+}
+
 /* Fault pages in for writing, ahead of whoever appends. Best effort; 0, or EFAULT: a store there would be a SIGBUS. */
 static inline int memory_prefault(uint8_t *p, uint64_t n) {
 #if defined(MADV_POPULATE_WRITE)
@@ -122,36 +154,35 @@ static inline void memory_forget(uint8_t *p, uint64_t n) { (void)madvise(p, n, M
 
 /* Whether all of [p, p + n) of a file mapping is in memory; n up to 4 MiB. */
 static inline int memory_resident(const uint8_t *p, uint64_t n) {
-#if defined(__linux__)
     unsigned char pages[1025];
-    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
-    size_t count = (to - from) / 4096;
-    if (count > sizeof pages || mincore((void *)from, to - from, pages) != 0) return 0;
-    return memchr(pages, 0, count) == NULL;
-#else
-    (void)p, (void)n;
+    void *from;
+    size_t bytes = memory_pages(p, n, &from), count = bytes / (size_t)sysconf(_SC_PAGESIZE);
+    if (count > sizeof pages || mincore(from, bytes, (void *)pages) != 0) return 0;
+    for (size_t i = 0; i < count; i++)
+        if (!(pages[i] & 1)) return 0;
     return 1;
-#endif
 }
 
 /* Have the disk begin to read a stretch of a file mapping. */
 static inline void memory_want(const uint8_t *p, uint64_t n) {
-    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
-    (void)madvise((void *)from, to - from, MADV_WILLNEED);
+    void *from;
+    size_t bytes = memory_pages(p, n, &from);
+    (void)madvise(from, bytes, MADV_WILLNEED);
 }
 
 /* Bring a file mapping into memory, waiting for the disk. 0 or errno: it cannot be read. */
 static inline int memory_load(const uint8_t *p, uint64_t n) {
-    uintptr_t from = (uintptr_t)p & ~(uintptr_t)4095, to = ((uintptr_t)p + n + 4095) & ~(uintptr_t)4095;
 #if defined(MADV_POPULATE_READ)
-    while (madvise((void *)from, to - from, MADV_POPULATE_READ) != 0) {
+    void *from;
+    size_t bytes = memory_pages(p, n, &from);
+    while (madvise(from, bytes, MADV_POPULATE_READ) != 0) {
         if (errno == EAGAIN || errno == EINTR) continue;
         if (errno != EINVAL && errno != ENOSYS) return errno;
-        (void)madvise((void *)from, to - from, MADV_WILLNEED);      /* an older kernel: read-ahead is all there is */
+        memory_want(p, n);              /* an older kernel: read-ahead is all there is */
         break;
     }
 #else
-    (void)madvise((void *)from, to - from, MADV_WILLNEED);
+    memory_want(p, n);
 #endif
     return 0;
 }

@@ -7,7 +7,7 @@ from robustmq._fastpath.atomic cimport (
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
-    MADV_RANDOM, MS_SYNC, clock_monotonic_ns, madvise, memory_forget, memory_prefault, memory_want, msync, pthread_cond_broadcast,
+    MADV_RANDOM, clock_monotonic_ns, madvise, memory_forget, memory_prefault, memory_sync, memory_want, pthread_cond_broadcast,
     pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
@@ -25,7 +25,8 @@ cdef extern from "sched.h" nogil:
 
 
 cdef enum:
-    PAGE = 4096
+    PAGE = 4096                         # what a commit writes back; more where pages are larger
+    STEP = 1 << 16                      # of pre-faulting: a multiple of every system's page
     WINDOW_MIN = 1 << 20                # an idle broker touches no more than this
     WINDOW_MAX = 16 << 20
     PRESSED = 2                         # segments above the bound that are nothing unusual
@@ -142,7 +143,7 @@ cdef void await_complete(Journal* journal, uint64_t position, uint64_t end) noex
 
 
 cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept nogil:
-    """msync [position, end) segment by segment."""
+    """Sync [position, end) segment by segment."""
     cdef uint64_t size = journal.segments.size
     cdef uint64_t stop, first
     cdef Segment* segment
@@ -155,8 +156,8 @@ cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept
         if stop > end:
             stop = end
         await_complete(journal, position, stop)
-        first = position & (size - 1) & ~<uint64_t>(PAGE - 1)
-        if msync(segment.base + first, (stop - 1 & (size - 1)) + 1 - first, MS_SYNC) != 0:
+        first = position & (size - 1)
+        if memory_sync(segment.base + first, (stop - 1 & (size - 1)) + 1 - first, segment.fd) != 0:
             return False
         position = stop
     return True
@@ -228,9 +229,9 @@ cdef void prefault(Journal* journal) noexcept nogil:
     if segment == NULL:
         return
     journal.window = min(max(journal.window * 2, <uint64_t>WINDOW_MIN), min(<uint64_t>WINDOW_MAX, size))
-    until = min((offset + journal.window + PAGE - 1) & ~<uint64_t>(PAGE - 1), size)
+    until = min((offset + journal.window + STEP - 1) & ~<uint64_t>(STEP - 1), size)
     if until > segment.prefaulted:
-        again = max(segment.prefaulted, offset & ~<uint64_t>(PAGE - 1))
+        again = max(segment.prefaulted, offset & ~<uint64_t>(STEP - 1))
         if syncs != journal.syncs_seen:
             # A page cache of large folios writes the whole of one for a dirty byte, and each commit makes the last one dirty:
             # without read-around folios are pages. Who never syncs has large ones and fewer faults.
@@ -241,7 +242,7 @@ cdef void prefault(Journal* journal) noexcept nogil:
         if segment.fresh and syncs != journal.syncs_seen:
             # The blocks of a new file are written once ahead of the tail: a commit into blocks that the file system knows
             # only as reserved waits for its journal, too (0.1 ms becomes several).
-            if msync(segment.base + again, until - again, MS_SYNC) != 0:
+            if memory_sync(segment.base + again, until - again, segment.fd) != 0:
                 journal_fail(journal, STORE_FAILED)     # the kernel tells an error once: the committer would not hear of it
                 return
             memory_prefault(segment.base + again, until - again)

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset
 from robustmq._fastpath.block cimport ref_release
-from robustmq._fastpath.platform cimport file_zero, fsync, memory_forget, memory_want
+from robustmq._fastpath.platform cimport file_sync, file_zero, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
@@ -441,7 +441,7 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
         with nogil:
             if i > 0:
                 segment_settle(segment)
-            failed = fsync(segment.fd)
+            failed = file_sync(segment.fd)
             if not final:
                 memory_forget(segment.base, journal.segments.size)
         if failed:

@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport fetch_add_u64
 from robustmq._fastpath.batch cimport batch_max_timestamp
 from robustmq._fastpath.platform cimport (
-    O_CLOEXEC, O_CREAT, O_RDWR, O_TRUNC, close, directory_sync, fdatasync, file_write, file_write_back, open, rename, unlink,
+    O_CLOEXEC, O_CREAT, O_RDWR, O_TRUNC, close, directory_sync, file_sync, file_write, file_write_back, open, rename, unlink,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.arrays cimport array_grow
@@ -171,7 +171,7 @@ cdef Status writer_finish(Writer* writer, SealedFile** file) noexcept nogil:
     cdef Status why = write_end(writer)
     sealed_path(writer.store, writer.id, b".writing", path, sizeof(path))
     sealed_path(writer.store, writer.id, b".sealed", final, sizeof(final))
-    if why == OK and (fdatasync(writer.fd) != 0 or rename(path, final) != 0):
+    if why == OK and (file_sync(writer.fd) != 0 or rename(path, final) != 0):
         why = disk_status(errno)
     if why == OK and directory_sync(writer.store.directory) != 0:
         why = STORE_FAILED

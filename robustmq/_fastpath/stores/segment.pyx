@@ -7,10 +7,9 @@ from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
-    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, MS_SYNC, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE,
-    clock_wall_ms, close,
-    directory_sync, file_preallocate, file_size, fsync, memory_huge, mmap, msync, munmap, open, random_u32, rename, set_errno,
-    unlink,
+    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE, clock_wall_ms, close,
+    directory_sync, file_preallocate, file_size, file_sync, memory_huge, memory_sync, mmap, munmap, open, random_u32, rename,
+    set_errno, unlink,
 )
 
 
@@ -148,7 +147,7 @@ cdef bint segment_stamp(Segment* segment, uint64_t sequence) noexcept nogil:
     head.crc = crc32c(0, <uint8_t*>&head, CRC_AT)
     memset(segment.base, 0, SEGMENT_HEADER + 8)
     memcpy(segment.base, &head, CRC_AT + 4)
-    return segment.fd < 0 or msync(segment.base, 4096, MS_SYNC) == 0
+    return segment.fd < 0 or memory_sync(segment.base, SEGMENT_HEADER, segment.fd) == 0
 
 
 cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept nogil:
@@ -175,7 +174,7 @@ cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept n
     # The name first: no power cut may leave a header that contradicts its file's name.
     if failed == 0:
         failed = directory_sync(store.directory)
-    if failed == 0 and (not segment_stamp(segment, sequence) or fsync(segment.fd) != 0):
+    if failed == 0 and (not segment_stamp(segment, sequence) or file_sync(segment.fd) != 0):
         failed = errno
     if failed:
         segment_destroy(segment)
@@ -251,7 +250,7 @@ cdef bint segment_unlist(SegmentStore* store, Segment* segment) noexcept nogil:
     memset(segment.base, 0, SEGMENT_HEADER)
     fetch_add_u32(&store.pinned, 1)
     store_release_ptr(&store.slots[segment.sequence & store.mask], NULL)
-    return store.memory or msync(segment.base, 4096, MS_SYNC) == 0
+    return store.memory or memory_sync(segment.base, SEGMENT_HEADER, segment.fd) == 0
 
 
 cdef Segment* pop_free(SegmentStore* store, bint but_one) noexcept nogil:

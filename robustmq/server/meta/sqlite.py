@@ -96,6 +96,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
             raise MetaError(f"{path} has format {version}; this broker understands {FORMAT}: use a newer broker")
         database.execute("PRAGMA journal_mode = WAL").fetchone()
         database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA fullfsync = ON")       # macOS: fsync ends at the disk's own memory there
         if not tables:
             database.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
                                    f"{SCHEMA} COMMIT;")
