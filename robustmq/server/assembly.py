@@ -95,7 +95,9 @@ class Broker:
             make_directory(path)
         self.log = Log(path, segment_bytes=storage.segment_bytes, journal_bytes=storage.journal_bytes,
                        memory_bytes=storage.memory_bytes, seal_bytes_per_s=storage.seal_bytes_per_s,
-                       slack_bytes=turn_bytes(self.config) * self.config.reactor.thread_count)
+                       slack_bytes=turn_bytes(self.config) * self.config.reactor.thread_count,
+                       producers_max=self.config.kafka.producers_max,
+                       producer_expiration_ms=self.config.kafka.producer_id_expiration_ms)
         self._ends.callback(self.log.close)
         self.log.when_unwell(self._unwell)
         self.meta = await SqliteStore.open(None if path is None else path / META_FILE)
@@ -294,5 +296,6 @@ def kafka_settings(config: Config) -> dict[str, str]:
         "group.min.session.timeout.ms": str(kafka.group_min_session_timeout_ms),
         "offset.metadata.max.bytes": str(kafka.offset_metadata_max_bytes),
         "offsets.retention.minutes": str(kafka.offsets_retention_ms // 60_000),
+        "producer.id.expiration.ms": str(kafka.producer_id_expiration_ms),
         "socket.request.max.bytes": str(kafka.max_request_bytes),
     }

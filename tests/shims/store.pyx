@@ -19,8 +19,8 @@ from robustmq._fastpath.stores.partition cimport (
     Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek,
 )
 from robustmq._fastpath.stores.producers cimport (
-    PRODUCERS_MAX, Producers, producers_appended, producers_check, producers_free, producers_load, producers_reserve,
-    producers_save, producers_size,
+    PRODUCERS_MOST, ProducerBounds, ProducerLast, Producers, producers_appended, producers_check, producers_expire, producers_free,
+    producers_last, producers_load, producers_reserve, producers_save, producers_size,
 )
 
 
@@ -212,19 +212,32 @@ def fail_state_log(Log log):
 cdef class ProducerTable:
     """producers.pxd by itself."""
     cdef Producers* producers
+    cdef ProducerBounds bounds
+
+    def __cinit__(self, *, uint32_t most=1024, int64_t expiration_ms=86_400_000):
+        self.bounds = ProducerBounds(expiration_ms, most)
 
     def __dealloc__(self):
         producers_free(self.producers)
 
-    def check(self, bytes batch):
+    def check(self, bytes batch, int64_t now_ms=0):
         """(status, old offset)"""
         cdef uint64_t offset = 0
-        cdef Status why = producers_check(self.producers, batch, &offset)
+        cdef Status why = producers_check(self.producers, batch, &self.bounds, now_ms, &offset)
         return <int>why, offset
 
-    def appended(self, bytes batch, uint64_t offset):
-        assert producers_reserve(&self.producers, batch)
-        producers_appended(self.producers, batch, offset)
+    def appended(self, bytes batch, uint64_t offset, int64_t now_ms=0):
+        assert producers_reserve(&self.producers, batch, &self.bounds, now_ms)
+        producers_appended(self.producers, batch, offset, now_ms)
+
+    def expire(self, int64_t now_ms):
+        producers_expire(&self.producers, &self.bounds, now_ms)
+
+    def last(self, int64_t now_ms=0):
+        """{id: base offset of its last batch}"""
+        cdef ProducerLast found[PRODUCERS_MOST]
+        cdef uint32_t count = producers_last(self.producers, &self.bounds, now_ms, found)
+        return {found[i].id: found[i].base_offset for i in range(count)}
 
     def save(self):
         data = bytearray(producers_size(self.producers))
@@ -232,13 +245,18 @@ cdef class ProducerTable:
         return bytes(data)
 
     def load(self, bytes data):
-        return producers_load(&self.producers, data, <uint64_t>len(data))
+        return producers_load(&self.producers, data, <uint64_t>len(data), &self.bounds)
+
+    @property
+    def room(self):
+        """Producers that memory is held for."""
+        return self.producers.cap if self.producers != NULL else 0
 
     def __len__(self):
         return self.producers.count if self.producers != NULL else 0
 
 
-MOST_PRODUCERS = PRODUCERS_MAX
+MOST_PRODUCERS = PRODUCERS_MOST
 
 
 cdef class StateHeld:

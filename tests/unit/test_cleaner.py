@@ -23,6 +23,8 @@ from tests.batches import split
 from tests.keyed import GZIP, LZ4, NOW, SNAPPY, ZSTD, Record, everything, keyed
 from tests.logs import ID, open_log
 
+DAY_MS = 86_400_000
+
 
 def compacted(path: Path) -> Log:
     log = open_log(path)
@@ -129,6 +131,20 @@ def test_an_emptied_batch_goes_when_its_producer_is_forgotten(tmp_path: Path) ->
     assert clean(log, 1, NOW)
     assert [(base, producer) for base, _, producer in headers(log)] == [
         (1, -1), *((2 + other, 1000 + other) for other in range(1024))]
+    log.close()
+
+
+def test_an_emptied_batch_goes_when_its_producer_was_silent_for_too_long(tmp_path: Path) -> None:
+    log = compacted(tmp_path)
+    part = log.partition(1)
+    for producer, seen_ms in ((7, NOW), (8, NOW + 5000)):
+        part.append(keyed([(b"a", b"1")], producer=producer, sequence=0), now_ms=seen_ms)
+    part.append(keyed([(b"a", b"2")]))
+    log.seal()
+    assert clean(log, 1, NOW + DAY_MS - 1000) and headers(log) == [(0, 0, 7), (1, 0, 8), (2, 1, -1)]
+    part.append(keyed([(b"b", b"1")]))
+    log.seal()
+    assert clean(log, 1, NOW + DAY_MS + 1000) and headers(log) == [(1, 0, 8), (2, 1, -1), (3, 1, -1)]
     log.close()
 
 

@@ -8,7 +8,7 @@ fits: when it has more keys, those with the lowest hashes are cleaned first, the
 marked as cleaned with the last of them.
 
 Offsets stay. A tombstone goes when its run was first cleaned delete.retention.ms ago; the last batch of a producer that the
-partition knows stays, empty if need be; records without a key stay. The new runs stand for the same offsets as the old and take
+partition knows (producer.id.expiration.ms) stays, empty if need be; records without a key stay. The new runs stand for the same offsets as the old and take
 their place when the file is published: a crash before that leaves the old.
 
 Runs on a thread of the control plane, whose others have the GIL between batches and now and then within. One thread cleans a log.
@@ -19,7 +19,6 @@ import xxhash
 
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
@@ -31,8 +30,10 @@ from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry, entry_body
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.pace cimport Pace, pace_free, pace_give_way, pace_init, pace_stop
-from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, Partition, Policy, partition_runs
-from robustmq._fastpath.stores.producers cimport PRODUCERS_MAX, ProducerLast, producers_last
+from robustmq._fastpath.stores.partition cimport (
+    CLEANUP_COMPACT, Partition, Policy, partition_producers_last, partition_runs,
+)
+from robustmq._fastpath.stores.producers cimport PRODUCERS_MOST, ProducerLast
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
     SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
@@ -107,13 +108,11 @@ cdef class Cleaning:
         self.note_producers(partition)
 
     cdef note_producers(self, Partition* partition):
-        cdef ProducerLast* all = <ProducerLast*>malloc(PRODUCERS_MAX * sizeof(ProducerLast))
+        cdef ProducerLast* all = <ProducerLast*>malloc(PRODUCERS_MOST * sizeof(ProducerLast))
         cdef uint32_t i, count
         if all == NULL:
             raise MemoryError
-        spin_lock(&partition.lock)
-        count = producers_last(partition.producers, all)
-        spin_unlock(&partition.lock)
+        count = partition_producers_last(partition, self.now_ms, all)
         for i in range(count):
             self.producers[all[i].id] = all[i].base_offset
         free(all)

@@ -28,6 +28,7 @@ from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
 from robustmq._fastpath.status cimport STORE_FAILED, Status
+from robustmq._fastpath.stores.producers cimport ProducerBounds
 from robustmq._fastpath.stores.segment cimport Segment, SegmentStore
 
 
@@ -154,6 +155,7 @@ cdef struct Journal:
     uint32_t listeners_lock
     uint32_t listener_count
     Listener listeners[SYNC_LISTENERS_MAX]
+    ProducerBounds producers            # of each partition in it; set before threads run
     void* owner                         # for `carry`
     Journal* heir                       # where what must outlive a segment goes: itself, or the state log; set before threads run
     Journal* elder                      # whose heir it is: what fails here has failed there, too; NULL. Set before threads run

@@ -10,12 +10,14 @@ from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
 from robustmq._fastpath.stores.journal cimport Journal, journal_pressed
 from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.producers cimport ProducerBounds
 
 
 cdef class Log:
     """Python's handle. `core` is what nogil code uses."""
     cdef LogCore* core
     cdef object directory           # files.Directory, or None
+    cdef ProducerBounds producers   # of each partition
     cdef object waiting             # heap of (position, number, future)
     cdef object loop                # the event loop that watches `box`
     cdef uint64_t numbers

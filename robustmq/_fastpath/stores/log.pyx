@@ -23,6 +23,7 @@ from robustmq._fastpath.stores.partition cimport (
     CLEANUP_COMPACT, CLEANUP_DELETE, DURABLE_DISK, Appended, Policy,
 )
 from robustmq._fastpath.stores.loader cimport loader_start, loader_stop
+from robustmq._fastpath.stores.producers cimport PRODUCERS_MOST, ProducerBounds
 from robustmq._fastpath.stores.recovery cimport Tails, load_sealed, recover
 from robustmq._fastpath.stores.retention cimport log_retain, log_trim
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
@@ -93,12 +94,14 @@ cdef class Log:
     """The broker's log: `directory` None keeps everything in memory.
 
     Sizes are bytes. A directory keeps the segment size that it was made with. `slack_bytes`: what those who append may still
-    bring after the log has asked them to wait (journal_pressed); beyond it they are refused. LogError says in one sentence why it cannot
+    bring after the log has asked them to wait (journal_pressed); beyond it they are refused. `producers_max` and
+    `producer_expiration_ms` bound the idempotent producers of each partition. LogError says in one sentence why it cannot
     be opened and what to do. Methods that touch the disk release the GIL.
     """
 
     def __cinit__(self, directory=None, *, uint64_t segment_bytes=128 << 20, uint64_t journal_bytes=<uint64_t>8 << 30,
-                  uint64_t memory_bytes=256 << 20, uint64_t seal_bytes_per_s=256 << 20, uint64_t slack_bytes=64 << 20):
+                  uint64_t memory_bytes=256 << 20, uint64_t seal_bytes_per_s=256 << 20, uint64_t slack_bytes=64 << 20,
+                  uint32_t producers_max=1024, int64_t producer_expiration_ms=86_400_000):
         cdef uint64_t memory_segment = power_of_two(memory_bytes // 8)
         self.waiting = []
         self.recovered = {}
@@ -106,6 +109,9 @@ cdef class Log:
         self.core = core_new()
         if self.core == NULL or mailbox_init(&self.box, NULL) != 0:
             raise LogError("out of memory or file descriptors while the log was opened; raise the limits (ulimit -n)")
+        if not 0 < producers_max <= PRODUCERS_MOST:
+            raise ValueError(f"producers_max is from 1 to {<int>PRODUCERS_MOST}")
+        self.producers = ProducerBounds(producer_expiration_ms, producers_max)
         mail_init(&self.mail, no_news)
         mail_init(&self.alarm, no_news)
         self.core.memory = self.new_journal(None, memory_segment, memory_bytes, slack_bytes)
@@ -132,6 +138,7 @@ cdef class Log:
             free(journal)
             raise LogError("out of memory while the log was opened; lower storage.journal_bytes or storage.memory_bytes")
         journal.most_segments = most    # an earlier, larger bound may have left more: they go one by one
+        journal.producers = self.producers
         journal.owner = self.core
         journal.carry = core_carry
         return journal

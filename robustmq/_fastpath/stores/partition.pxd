@@ -17,7 +17,7 @@ from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.index cimport Index
 from robustmq._fastpath.stores.journal cimport Entry, Journal
 from robustmq._fastpath.stores.loader cimport Cold
-from robustmq._fastpath.stores.producers cimport Producers
+from robustmq._fastpath.stores.producers cimport ProducerLast, Producers
 from robustmq._fastpath.stores.runs cimport ReadSpan, Runs
 
 
@@ -61,7 +61,7 @@ cdef struct Partition:
     Index* index                    # readers: in a QSBR section
     Runs* runs                      # readers: in a QSBR section; changed under LogCore.runs_lock
     Policy* policy                  # NULL: the log's default; replaced (QSBR) under LogCore.streams_lock
-    Producers* producers            # under lock; NULL until the first idempotent batch
+    Producers* producers            # under lock; NULL before the first idempotent batch, and when all its producers are forgotten
     Waiter* waiters                 # under lock
     uint32_t durability             # enum Durability
     uint32_t flags                  # PARTITION_DELETED; under lock
@@ -96,9 +96,10 @@ cdef struct Appended:
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil
 
-# The same with Entry.aux: packet identifiers that the batch opens in its publisher's session (sessions.pxd).
-cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
-                                     uint64_t origin, uint64_t aux, Appended* result) noexcept nogil
+# The same with Entry.aux: of an idempotent producer's batch the wall time in ms, without which it is not known when that producer
+# has been silent for too long; else packet identifiers that the batch opens in its publisher's session (sessions.pxd).
+cdef Status partition_append_aux(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
+                                 uint64_t aux, Appended* result) noexcept nogil
 
 # The readers below run inside a QSBR read section, and so long is what they put into a ReadSpan valid. Each may say
 # ELSEWHERE: what it would read is in the blob store; it was asked for, and the waiters get mail when it is here.
@@ -152,6 +153,15 @@ cdef void partition_retire(Partition* partition, const Entry* entry, uint64_t po
 
 # Records below `offset` are no more: moves `start` (at most to `end`). True when it has moved; core_trim does the rest.
 cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil
+
+# Forget the producers that were silent for too long at wall time `now_ms`.
+cdef void partition_expire_producers(Partition* partition, int64_t now_ms) noexcept nogil
+
+# The last batches of the others, into room for PRODUCERS_MOST; how many.
+cdef uint32_t partition_producers_last(Partition* partition, int64_t now_ms, ProducerLast* to) noexcept nogil
+
+# What recovery found as theirs. False: it makes no sense, or memory is out.
+cdef bint partition_load_producers(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil
 
 # Write the producers' state to the journal when what the journal says about them ends at or before `position`.
 cdef Status partition_save_producers(Partition* partition, uint64_t position) noexcept nogil

@@ -15,14 +15,15 @@ from robustmq._fastpath.stores.index cimport (
     IndexItem, index_drop_before, index_find_offset, index_find_time, index_free, index_push, index_reserve,
 )
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_length, entry_stride, journal_at, journal_durable,
+    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_body_length, entry_length, entry_stride, journal_at, journal_durable,
     journal_is_memory, journal_may_sync, journal_prepare, journal_try_append,
 )
 from robustmq._fastpath.stores.runs cimport (
     ReadSpan, Runs, run_next, runs_at, runs_stretch, runs_end, runs_free, runs_seek, runs_seek_time,
 )
 from robustmq._fastpath.stores.producers cimport (
-    producers_appended, producers_check, producers_free, producers_reserve, producers_save, producers_size,
+    ProducerBounds, producers_appended, producers_check, producers_expire, producers_free, producers_last, producers_load,
+    producers_reserve, producers_save, producers_size,
 )
 
 
@@ -56,8 +57,12 @@ cdef inline uint64_t durable_at(Partition* partition, uint64_t position) noexcep
     return position if partition.durability == DURABLE_DISK and not journal_is_memory(partition.journal) else 0
 
 
+cdef inline const ProducerBounds* bounds_of(Partition* partition) noexcept nogil:
+    return &partition.journal.producers
+
+
 cdef void note_batch(Partition* partition, const uint8_t* batch, uint64_t base, uint64_t position,
-                     uint64_t length) noexcept nogil:
+                     uint64_t length, uint64_t aux) noexcept nogil:
     """Index a batch that is in the journal, remember its producer, move the end. Room was reserved."""
     cdef IndexItem item
     if batch_max_timestamp(batch) > partition.max_timestamp:
@@ -68,16 +73,16 @@ cdef void note_batch(Partition* partition, const uint8_t* batch, uint64_t base, 
     item.max_timestamp = partition.max_timestamp
     index_push(&partition.index, &item)
     if batch_producer_id(batch) >= 0:
-        producers_appended(partition.producers, batch, base)
+        producers_appended(partition.producers, batch, base, <int64_t>aux)
     partition.bytes += entry_stride(length)
     partition.last_position = position + length
     store_release_u64(&partition.end, item.last_offset + 1)
 
 
-cdef inline bint reserve(Partition* partition, const uint8_t* batch) noexcept nogil:
+cdef inline bint reserve(Partition* partition, const uint8_t* batch, uint64_t aux) noexcept nogil:
     if not index_reserve(&partition.index):
         return False
-    return batch_producer_id(batch) < 0 or producers_reserve(&partition.producers, batch)
+    return batch_producer_id(batch) < 0 or producers_reserve(&partition.producers, batch, bounds_of(partition), <int64_t>aux)
 
 
 cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
@@ -89,7 +94,7 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
     result.log_start = partition.start
     result.append_time_ms = -1
     if batch_producer_id(batch) >= 0:
-        why = producers_check(partition.producers, batch, &result.base_offset)
+        why = producers_check(partition.producers, batch, bounds_of(partition), <int64_t>aux, &result.base_offset)
         if why == DUPLICATE:
             result.position = partition.last_position
             result.durable_at = durable_at(partition, partition.last_position)
@@ -97,7 +102,7 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
                 return STORE_FAILED         # stored, and never to be acknowledged
         if why != OK:
             return why
-    if not reserve(partition, batch):
+    if not reserve(partition, batch, aux):
         return NO_MEMORY
     head.kind = ENTRY_BATCH
     head.flags = flags
@@ -109,7 +114,7 @@ cdef Status append_locked(Partition* partition, const uint8_t* batch, uint64_t n
     why = journal_try_append(partition.journal, &head, batch, n, NULL, 0, &result.position)
     if why != OK:
         return why
-    note_batch(partition, batch, head.base_offset, result.position, sizeof(Entry) + n)
+    note_batch(partition, batch, head.base_offset, result.position, sizeof(Entry) + n, aux)
     result.base_offset = head.base_offset
     result.durable_at = durable_at(partition, partition.last_position)
     return OK
@@ -124,11 +129,11 @@ cdef inline void wake_locked(Partition* partition) noexcept nogil:
 
 cdef Status partition_append(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
                              Appended* result) noexcept nogil:
-    return partition_append_opening(partition, batch, n, flags, origin, 0, result)
+    return partition_append_aux(partition, batch, n, flags, origin, 0, result)
 
 
-cdef Status partition_append_opening(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags,
-                                     uint64_t origin, uint64_t aux, Appended* result) noexcept nogil:
+cdef Status partition_append_aux(Partition* partition, const uint8_t* batch, uint64_t n, uint16_t flags, uint64_t origin,
+                                 uint64_t aux, Appended* result) noexcept nogil:
     cdef Status why
     spin_lock(&partition.lock)
     why = append_locked(partition, batch, n, flags, origin, aux, result)
@@ -291,15 +296,15 @@ cdef bint partition_recover(Partition* partition, const Entry* entry, uint64_t p
     cdef uint64_t base = <uint64_t>batch_base_offset(batch)
     if base < partition.end and base < runs_end(partition.runs):      # `end` is not below that of the runs, and is at hand
         if batch_producer_id(batch) >= 0:
-            if not producers_reserve(&partition.producers, batch):
+            if not producers_reserve(&partition.producers, batch, bounds_of(partition), <int64_t>entry.aux):
                 return False
-            producers_appended(partition.producers, batch, base)
+            producers_appended(partition.producers, batch, base, <int64_t>entry.aux)
         return True
-    if base < partition.end or not reserve(partition, batch):
+    if base < partition.end or not reserve(partition, batch, entry.aux):
         return False
     if partition.bytes == 0 and partition.runs == NULL and base > partition.start:
         partition.start = base
-    note_batch(partition, batch, base, position, entry_length(entry))
+    note_batch(partition, batch, base, position, entry_length(entry), entry.aux)
     if partition.end <= partition.start:                    # trimmed before it was sealed
         partition.bytes -= entry_stride(entry_length(entry))
     return True
@@ -344,6 +349,29 @@ cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil:
         store_release_u64(&partition.start, offset)
     spin_unlock(&partition.lock)
     return moved
+
+
+# --- producers --------------------------------------------------------------------------------------------------------
+
+cdef void partition_expire_producers(Partition* partition, int64_t now_ms) noexcept nogil:
+    spin_lock(&partition.lock)
+    producers_expire(&partition.producers, bounds_of(partition), now_ms)
+    spin_unlock(&partition.lock)
+
+
+cdef uint32_t partition_producers_last(Partition* partition, int64_t now_ms, ProducerLast* to) noexcept nogil:
+    cdef uint32_t found
+    spin_lock(&partition.lock)
+    found = producers_last(partition.producers, bounds_of(partition), now_ms, to)
+    spin_unlock(&partition.lock)
+    return found
+
+
+cdef bint partition_load_producers(Partition* partition, const Entry* entry, uint64_t position) noexcept nogil:
+    if not producers_load(&partition.producers, entry_body(entry), entry_body_length(entry), bounds_of(partition)):
+        return False
+    partition.producers.saved_at = position
+    return True
 
 
 cdef Status save_producers_locked(Partition* partition, uint64_t position) noexcept nogil:

@@ -1,7 +1,7 @@
 """A partition as Python sees it: for the control plane and the tests, never per message."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
-from robustmq._fastpath.batch cimport batch_size, batch_validate
+from robustmq._fastpath.batch cimport batch_producer_id, batch_size, batch_validate
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport (
     CORRUPT, DUPLICATE, ELSEWHERE, NEED_MORE, OK, OUT_OF_ORDER, OUT_OF_RANGE, STALE_EPOCH, STORE_FAILED, STORE_FULL, Status,
@@ -12,7 +12,7 @@ from robustmq._fastpath.stores.journal cimport (
 )
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.partition cimport (
-    Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek, partition_seek_time,
+    Appended, Partition, ReadSpan, partition_append_aux, partition_next, partition_seek, partition_seek_time,
 )
 
 from robustmq._fastpath.stores.files import Elsewhere, LogError
@@ -86,9 +86,10 @@ cdef class PartitionRef:
         qsbr_unregister(slot)
         return value
 
-    def append(self, bytes batch, uint16_t flags=FROM_KAFKA, uint64_t origin=0):
-        """Append one record batch v2. (base offset, position to give to Log.wait_durable); a producer's duplicate gets its
-        old offset. ValueError: not a valid batch; SequenceError; LogError: the disk."""
+    def append(self, bytes batch, uint16_t flags=FROM_KAFKA, uint64_t origin=0, *, int64_t now_ms=0):
+        """Append one record batch v2; `now_ms` is the wall time that an idempotent producer's silence is counted from. (base
+        offset, position to give to Log.wait_durable); a producer's duplicate gets its old offset. ValueError: not a valid
+        batch; SequenceError; LogError: the disk."""
         cdef const uint8_t* data = batch
         cdef uint64_t n = <uint64_t>len(batch)
         cdef int slot = 0
@@ -98,11 +99,13 @@ cdef class PartitionRef:
         cdef Journal* journal
         if why != OK:
             raise ValueError(f"no valid record batch: status {<int>why}")
+        if batch_producer_id(data) < 0:
+            now_ms = 0
         while True:
             partition = self.enter(&slot)
             journal = partition.journal
             with nogil:
-                why = partition_append(partition, data, n, flags, origin, &result)
+                why = partition_append_aux(partition, data, n, flags, origin, <uint64_t>now_ms, &result)
                 qsbr_unregister(slot)
                 if journal_pressed(journal):
                     journal_wait_room(journal)

@@ -2,7 +2,7 @@
 from libc.errno cimport EINVAL, EPROTO, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset, strerror
-from robustmq._fastpath.batch cimport batch_base_offset
+from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_sync, file_zero, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
@@ -13,8 +13,9 @@ from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, ENTRY_PRODUCERS, ENTRY_SESSION, ENTRY_STATE, ENTRY_STREAM, ENTRY_STREAM_END, MARK_PAD, MARK_RESERVED, Entry,
     entry_body, entry_body_length, entry_intact, entry_stride,
 )
-from robustmq._fastpath.stores.partition cimport Partition, partition_free, partition_new, partition_recover, partition_trim
-from robustmq._fastpath.stores.producers cimport producers_load
+from robustmq._fastpath.stores.partition cimport (
+    Partition, partition_free, partition_load_producers, partition_new, partition_recover, partition_trim,
+)
 from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
 from robustmq._fastpath.stores.segment cimport (
@@ -124,7 +125,7 @@ cdef bint apply_batch(Scan* scan, const Entry* entry, uint64_t position) noexcep
             return False
         if partition.last_position:     # before the first of them stand sealed runs, of which retention leaves some: audit.pyx
             scan.gaps += 1
-    if entry.aux and not session_log_recover_batch(scan.core, entry, position):
+    if entry.aux and batch_producer_id(entry_body(entry)) < 0 and not session_log_recover_batch(scan.core, entry, position):
         return False
     return partition_recover(partition, entry, position)
 
@@ -143,10 +144,7 @@ cdef bint apply_producers(Scan* scan, const Entry* entry, uint64_t position) noe
     cdef Partition* partition = stream_of(scan, entry.stream)
     if scan.torn and partition != NULL and entry.base_offset > partition.end:
         return False                            # of batches that were lost, and come again
-    if partition == NULL or not producers_load(&partition.producers, entry_body(entry), entry_body_length(entry)):
-        return False
-    partition.producers.saved_at = position
-    return True
+    return partition != NULL and partition_load_producers(partition, entry, position)
 
 
 cdef bint apply(Scan* scan, const Entry* entry, uint64_t position) noexcept nogil:

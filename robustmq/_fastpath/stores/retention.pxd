@@ -1,7 +1,8 @@
 """Retention: what is too old or too much goes (Kafka's retention.ms, retention.bytes, segment.ms; KIP-107's DeleteRecords).
 
-Sealed runs go whole, batches of the journal one by one; both only from the start of a partition. Runs on a thread of the
-control plane, every now and then; appends and reads go on.
+Sealed runs go whole, batches of the journal one by one; both only from the start of a partition. Idempotent producers that have been
+silent for too long are forgotten (producer.id.expiration.ms). Runs on a thread of the control plane, every now and then; appends
+and reads go on.
 """
 from libc.stdint cimport int64_t, uint64_t
 from robustmq._fastpath.status cimport Status

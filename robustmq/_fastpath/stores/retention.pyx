@@ -7,7 +7,7 @@ from robustmq._fastpath.status cimport NO_MEMORY, OK, UNKNOWN_TOPIC
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_trim
 from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset
 from robustmq._fastpath.stores.journal cimport Journal, entry_length, entry_stride, journal_at
-from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy
+from robustmq._fastpath.stores.partition cimport CLEANUP_COMPACT, CLEANUP_DELETE, Policy, partition_expire_producers
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all, runs_bytes, runs_end
 from robustmq._fastpath.stores.sealer cimport sealer_ask
 from robustmq._fastpath.stores.segment cimport Segment, segment_of
@@ -120,6 +120,7 @@ cdef Status retain_streams(LogCore* core, const uint64_t* streams, uint32_t coun
         qsbr_online(slot)
         partition = core_find(core, streams[i])
         if partition != NULL:
+            partition_expire_producers(partition, now_ms)
             why = retain(core, partition, now_ms, trimmed)
             seal[0] = seal[0] or wants_sealing(core, partition, now_ms)
         qsbr_offline(slot)

@@ -30,7 +30,7 @@ cdef struct Listed:
 cdef bint log_each_stream(LogCore* core, uint64_t* at, Listed* found) noexcept nogil
 cdef void log_list_stream(LogCore* core, Partition* partition, Listed* found) noexcept nogil
 
-# Numbers of the next streams that hold something, at most `most`; fewer: there are no more. Start with *at = 0.
+# Numbers of the next streams that hold something or remember a producer, at most `most`; fewer: there are no more. Start with *at = 0.
 cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, uint32_t most) noexcept nogil
 
 # Ends the stream; memory goes back after a grace period.

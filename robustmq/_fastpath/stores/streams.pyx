@@ -93,7 +93,7 @@ cdef uint32_t log_next_streams(LogCore* core, uint64_t* at, uint64_t* streams, u
         if partition == NULL:
             break
         if load_acquire_u64(&partition.end) > load_acquire_u64(&partition.start) \
-                or load_acquire_ptr(<void**>&partition.runs) != NULL:
+                or load_acquire_ptr(<void**>&partition.runs) != NULL or load_acquire_ptr(<void**>&partition.producers) != NULL:
             streams[count] = partition.stream
             count += 1
     pthread_mutex_unlock(&core.streams_lock)

@@ -129,6 +129,11 @@ class Kafka:
     groups_max_bytes: int = key(256 * MIB, Size(MIB, TIB), "Metadata and assignments of the members of all groups.")
     offsets_max: int = key(1_000_000, Integer(1, 100_000_000), "Committed offsets of all groups.")
     offset_metadata_max_bytes: int = key(4096, Size(0, 32767), "Longest metadata of a committed offset.")
+    producer_id_expiration_ms: int = key(
+        86_400_000, Duration(1, 2**31 - 1, "ms"),
+        "An idempotent producer that appended nothing to a partition for so long is forgotten there.")
+    producers_max: int = key(1024, Integer(1, 2500),
+                             "Idempotent producers that a partition remembers; the longest silent goes first.")
 
 
 @dataclass(frozen=True)

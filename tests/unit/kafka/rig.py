@@ -53,11 +53,15 @@ def at_offset(data: bytes, offset: int) -> bytes:
     return struct.pack(">q", offset) + data[8:12] + struct.pack(">i", 0) + data[16:]
 
 
+EXPIRATION_MS = 3_600_000
+
+
 class Rig:
     """Topics on a log, and connections to them."""
 
     def __init__(self, directory: Path | None = None, **limits: int) -> None:
-        self.log = Log(directory, segment_bytes=8 << 20, journal_bytes=64 << 20, memory_bytes=64 << 20)
+        self.log = Log(directory, segment_bytes=8 << 20, journal_bytes=64 << 20, memory_bytes=64 << 20,
+                       producer_expiration_ms=EXPIRATION_MS)
         self.topics = Topics(self.log)
         self.exchange = Exchange(self.topics)
         self.protocol = KafkaProtocol(self.topics, self.exchange, COLD_APIS, **limits)

@@ -1,4 +1,5 @@
 """Produce in every version: layouts, what is stored, what is refused, and when the answer leaves."""
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from robustmq._fastpath.crc import crc32c_bytes
 
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode as E
 
-from .rig import PRODUCE_VERSIONS, Rig, at_offset, batch, fetched, frames, outcomes, produced, records_of
+from .rig import EXPIRATION_MS, PRODUCE_VERSIONS, Rig, at_offset, batch, fetched, frames, outcomes, produced, records_of
 
 MALFORMED, PROTOCOL_ERROR, TOO_LARGE, UNSUPPORTED = 16, 18, 17, 19
 
@@ -211,3 +212,18 @@ def test_counters(rig: Rig) -> None:
     assert counters["produced_records"] == 2
     assert counters["requests"][0] == 2
     assert counters["errors"] == {E.INVALID_RECORD: 1}
+
+
+def test_a_silent_producer_is_forgotten(rig: Rig) -> None:
+    """producer.id.expiration.ms counts from the wall clock of the Produce."""
+    def send(sequence: int) -> int:
+        return one(rig, batch(b"a", producer_id=5, producer_epoch=0, base_sequence=sequence))[1]
+
+    assert [send(0), send(7)] == [0, E.OUT_OF_ORDER_SEQUENCE_NUMBER]
+    now_ms = time.time_ns() // 1_000_000
+    rig.log.retain(now_ms)
+    assert send(7) == E.OUT_OF_ORDER_SEQUENCE_NUMBER
+    rig.log.retain(now_ms + EXPIRATION_MS - 60_000)
+    assert send(7) == E.OUT_OF_ORDER_SEQUENCE_NUMBER
+    rig.log.retain(now_ms + EXPIRATION_MS + 1000)
+    assert [send(7), send(9), send(8)] == [0, E.OUT_OF_ORDER_SEQUENCE_NUMBER, 0]

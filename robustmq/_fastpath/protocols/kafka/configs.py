@@ -148,6 +148,7 @@ BROKER_CONFIGS = {config.name: config for config in (
     Config("num.partitions", Type.INT, "1", "Partitions of a topic that does not say."),
     Config("offset.metadata.max.bytes", Type.INT, "4096", "Longest metadata of a committed offset."),
     Config("offsets.retention.minutes", Type.INT, "10080", "How long an empty group's offsets are kept."),
+    Config("producer.id.expiration.ms", Type.INT, "86400000", "How long a silent idempotent producer is remembered."),
     Config("socket.request.max.bytes", Type.INT, "104857600", "Largest request."),
     *(Config(config.broker, config.type, config.default, config.doc, "", config.allowed, config.low)
       for config in TOPIC_CONFIGS.values() if config.broker),

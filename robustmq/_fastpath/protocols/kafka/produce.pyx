@@ -5,12 +5,13 @@ from libc.string cimport memset, strlen
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL, BATCH_HEADER, CODEC_NONE, CODEC_ZSTD, RecordView,
-    batch_attributes, batch_codec, batch_record_count, batch_validate, record_next)
+    batch_attributes, batch_codec, batch_producer_id, batch_record_count, batch_validate, record_next)
 from robustmq._fastpath.broker.routes cimport routes_notify, routes_refresh
 from robustmq._fastpath.broker.topic cimport Topic, TopicFlags, topic_find, topic_find_id
 from robustmq._fastpath.cursor cimport (
     Cursor, cursor_compact, cursor_count, cursor_i16, cursor_i32, cursor_init, cursor_kbytes, cursor_ok,
     cursor_skip_tags, store_be32)
+from robustmq._fastpath.platform cimport clock_wall_ms
 from robustmq._fastpath.protocols.kafka.errors cimport ERROR_LOWEST, KafkaError, error_of
 from robustmq._fastpath.protocols.kafka.pending cimport pending_send
 from robustmq._fastpath.protocols.kafka.state cimport Lane, Session
@@ -19,7 +20,7 @@ from robustmq._fastpath.protocols.kafka.wire cimport (
     Request, read_string, read_topic, skip_header)
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport EntryFlags
-from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append
+from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_aux
 from robustmq._fastpath.writer cimport (
     Writer, write_bytes, write_count, write_kstring, write_u16, write_u32, write_u64, write_u8,
     writer_init, writer_ok)
@@ -169,10 +170,13 @@ cdef void append(Session* session, Topic* topic, Partition* partition, const uin
                  int16_t version, Outcome* outcome) noexcept nogil:
     cdef Appended appended
     cdef Status status
+    cdef int64_t now_ms = 0
     if refused(topic, batch, n, version, outcome):
         return
     memset(&appended, 0, sizeof(Appended))
-    status = partition_append(partition, batch, <uint64_t>n, EntryFlags.FROM_KAFKA, 0, &appended)
+    if batch_producer_id(batch) >= 0:
+        now_ms = clock_wall_ms()
+    status = partition_append_aux(partition, batch, <uint64_t>n, EntryFlags.FROM_KAFKA, 0, <uint64_t>now_ms, &appended)
     outcome.error = error_of(status)
     if status != Status.OK and status != Status.DUPLICATE:
         return

@@ -24,7 +24,7 @@ from robustmq._fastpath.protocols.mqtt.wire cimport (
 )
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.journal cimport EntryFlags, journal_body_most, journal_durable
-from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_opening
+from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_aux
 
 
 cdef enum:
@@ -314,7 +314,7 @@ cdef void append_all(Core* core, Collector* collector, uint64_t origin) noexcept
         count = <uint32_t>slab.builder.count
         slab.n = builder_finish(&slab.builder)
         routes_refresh(core.exchange, slab.topic)
-        slab.status = partition_append_opening(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
+        slab.status = partition_append_aux(slab.partition, slab.builder.data, slab.n, EntryFlags.FROM_MQTT, origin,
                                                slab.opens, &slab.appended)
         if slab.status == Status.OK:
             routes_notify(core.exchange, slab.topic, slab.partition)
