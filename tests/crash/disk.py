@@ -78,9 +78,12 @@ class Disk:
 
     # Power
 
-    def cut(self, dice: random.Random) -> None:
-        """After the process was killed: what a power cut leaves. Some of what was not synced survives, at random."""
-        luck = dice.choice([0.0, 0.0, 0.1, 0.5, 0.95])
+    def cut(self, dice: random.Random, luck: float | None = None) -> None:
+        """After the process was killed: what a power cut leaves. Some of what was not synced survives, at random;
+        how much of it is chosen, too, unless `luck` says it.
+        """
+        if luck is None:
+            luck = dice.choice([0.0, 0.0, 0.1, 0.5, 0.95])
         found = self.root / "found"
         Remains(self.shadow, self.below, dice, luck).rebuild(found, ROOT)
         shutil.rmtree(self.below)

@@ -16,6 +16,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from robustmq._fastpath.stores.log import Log
 from tests.batches import batch
 from tests.crash.disk import Disk
 from tests.logs import MIB, open_log
+from tests.shims import qsbr
 
 SPACE = 7
 KEYS = 16
@@ -56,7 +58,26 @@ def append(log: Log, number: int, name: str) -> int:
     return int(part.append(batch([value]))[0])
 
 
+def overtake(log: Log, values: Values) -> tuple[int, int]:
+    """Seal, and put `values` when the journal's segment was given up, but nothing of the state log yet: a reader holds
+    the sealer there. How many segments of the two were given up.
+    """
+    before = log.stats()
+    reader = qsbr.register()
+    sealer = threading.Thread(target=log.seal)
+    sealer.start()
+    while log.stats()["wal"]["start"] == before["wal"]["start"]:
+        sealer.join(0.001)
+    for key, value in values.items():
+        log.state_put(SPACE, key, value)
+    qsbr.unregister(reader)
+    sealer.join()
+    after = log.stats()
+    return after["wal"]["retired"] - before["wal"]["retired"], after["state"]["retired"] - before["state"]["retired"]
+
+
 ACTIONS: dict[str, Any] = {
+    "overtake": overtake,
     "put": lambda log, key, value: log.state_put(SPACE, key, value),
     "create": lambda log, name: log.create_stream(name, bytes(16)).stream,
     "append": append,

@@ -8,12 +8,13 @@ from robustmq._fastpath.batch cimport batch_intact, batch_last_offset_delta, bat
 from robustmq._fastpath.block cimport Ref, ref_release, ref_retain
 from robustmq._fastpath.platform cimport clock_monotonic_ns, pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
-from robustmq._fastpath.status cimport NEED_MORE, OK, OUT_OF_RANGE, STORE_FAILED, Status
+from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, STORE_FAILED, Status
 from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
     entry_body, entry_body_length, journal_fail, journal_pressed, journal_wait_room,
 )
 from robustmq._fastpath.stores.log cimport Log
+from robustmq._fastpath.stores.sessions cimport session_log_begin, session_log_events, session_log_snapshot
 from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.partition cimport (
     Appended, Partition, ReadSpan, partition_append, partition_next, partition_seek,
@@ -272,3 +273,22 @@ cdef class StateHeld:
 
     def __exit__(self, *why):
         pthread_mutex_unlock(&self.log.core.state_lock)
+
+
+def session_snapshot(Log log, uint64_t number, uint64_t sequence, uint64_t floor):
+    """A snapshot of a session that has dealt with all below `floor`."""
+    cdef uint64_t durable_at = 0
+    cdef Status why = NO_MEMORY
+    if session_log_begin(log.core, number):
+        why = session_log_snapshot(log.core, number, sequence, floor, b"", 0, &durable_at)
+    if why != OK:
+        raise RuntimeError(f"status {<int>why}")
+
+
+def session_events(Log log, uint64_t number, uint64_t sequence):
+    """Events of a session, at the journal's tail."""
+    cdef Status why = NO_MEMORY
+    if session_log_begin(log.core, number):
+        why = session_log_events(log.core, number, sequence, b"", 0)
+    if why != OK:
+        raise RuntimeError(f"status {<int>why}")

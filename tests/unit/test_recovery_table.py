@@ -18,6 +18,7 @@ from robustmq.server.errors import StartError
 from robustmq.server.meta.sqlite import SqliteStore
 from tests.batches import batch, split
 from tests.logs import ID, open_log
+from tests.shims.store import session_events, session_snapshot
 
 ROUNDS = 300
 MIDDLE = -3                 # a segment with others around it; older ones may have been sealed meanwhile
@@ -186,6 +187,34 @@ def test_all_segments_are_gone(tmp_path: Path) -> None:
         segment.unlink()
     found, notes = recovered(tmp_path)
     assert found == list(range(ROUNDS)) and notes == "all segments of the journal are missing: what they held is lost"
+
+
+@pytest.mark.parametrize("named_by", ["sealed files", "a floor", "events"])
+def test_positions_go_on_when_all_segments_are_gone(tmp_path: Path, named_by: str) -> None:
+    """Sessions name what they have dealt with by its position, sealed records are found by theirs: none comes again."""
+    log = open_log(tmp_path)
+    part = log.create_stream("t", ID)
+    for _ in range(3):
+        if named_by == "sealed files":
+            part.append(batch([b"x"]))
+        elif named_by == "a floor":
+            session_snapshot(log, 1, 1, log.stats()["wal"]["tail"])
+        else:
+            session_events(log, 1, 1)
+        log.state_put(1, b"key", b"value")
+        log.seal()
+    before = log.stats()["wal"]["tail"]
+    log.close()
+    for segment in (tmp_path / "journal").glob("*.journal"):
+        segment.unlink()
+    log = open_log(tmp_path)
+    assert log.stats()["wal"]["start"] > before
+    log.partition(part.stream).append(batch([b"new"]))
+    log.close()
+    log = open_log(tmp_path)
+    part = log.partition(part.stream)
+    assert log.recovered["notes"] == [] and b"new" in part.read(part.end - 1)
+    log.close()
 
 
 def test_all_state_segments_are_gone(tmp_path: Path) -> None:

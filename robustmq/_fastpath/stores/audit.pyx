@@ -5,6 +5,7 @@ from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset, index
 from robustmq._fastpath.stores.journal cimport Journal
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all, runs_end
+from robustmq._fastpath.stores.sessions cimport session_log_highest
 from robustmq._fastpath.stores.streams cimport Listed, log_list_stream
 from robustmq._fastpath.stores.table cimport table_each, table_peek
 
@@ -12,6 +13,18 @@ from robustmq._fastpath.stores.table cimport table_each, table_peek
 cdef enum:
     SENTENCES_MAX = 20
     AHEAD = 4                           # slots, between two steps of index_prefetch
+
+
+cdef uint64_t tail_above(LogCore* core, Journal* journal) noexcept nogil:
+    cdef uint64_t highest = session_log_highest(core)
+    cdef uint64_t at = 0
+    cdef uint32_t i
+    cdef Partition* partition = <Partition*>table_each(&core.streams, &at)
+    while partition != NULL:
+        for i in range(partition.runs.count if partition.runs != NULL else 0):
+            highest = max(highest, runs_all(partition.runs)[i].row.last_position)
+        partition = <Partition*>table_each(&core.streams, &at)
+    return (highest >> journal.segments.shift) + 1 + journal.segments.limit << journal.segments.shift if highest else 0
 
 
 cdef inline bint may_begin_late(const Partition* partition) noexcept nogil:

@@ -12,6 +12,7 @@ log, which are older than all that the journal still has, then the journal's.
     a batch below the end of its stream's sealed   already sealed: counts for its producer only
     runs
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
+    none of the journal's segments, but others     the tail is above every position that these name
     a file with a header of zeros                  removed: a segment on its way to a new life
     a file with a header that is not right         renamed to .damaged; reported
 

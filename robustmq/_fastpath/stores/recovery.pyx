@@ -6,7 +6,7 @@ from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport file_sync, file_zero, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
-from robustmq._fastpath.stores.audit cimport report_holes
+from robustmq._fastpath.stores.audit cimport report_holes, tail_above
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
 from robustmq._fastpath.stores.index cimport index_prefetch
 from robustmq._fastpath.stores.journal cimport (
@@ -464,6 +464,7 @@ cdef recover(LogCore* core, list files, list state_files, dict report, Tails* ta
     tails.journal = scan_journal(&scan, core.wal, "segment", files, notes)
     if not tails.journal and (tails.state_log or core.sealed.next_id > 1):
         notes.append("all segments of the journal are missing: what they held is lost")
+        tails.journal = core.wal.start = tail_above(core, core.wal)
     if damaged or scan.damage or scan.unnamed or len(notes) > noted or not tails.state_log:
         keep_orphans(&scan, notes)
     drop_orphans(&scan)

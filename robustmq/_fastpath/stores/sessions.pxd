@@ -75,4 +75,5 @@ cdef void session_log_init(LogCore* core) noexcept nogil
 cdef void session_log_free(LogCore* core) noexcept nogil
 cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entry, uint64_t place) noexcept nogil
 cdef bint session_log_recover(LogCore* core, const Entry* entry, uint64_t place) noexcept nogil
+cdef uint64_t session_log_highest(LogCore* core) noexcept nogil        # floor, or tail at which events were written; 0: none
 cdef bint session_log_recover_batch(LogCore* core, const Entry* entry, uint64_t position) noexcept nogil

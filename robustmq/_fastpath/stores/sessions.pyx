@@ -206,6 +206,18 @@ cdef bint session_log_recover_batch(LogCore* core, const Entry* entry, uint64_t 
     return mark != NULL and add_place(&mark.opened, position, entry.aux)
 
 
+cdef uint64_t session_log_highest(LogCore* core) noexcept nogil:
+    cdef uint64_t at = 0, highest = 0
+    cdef uint32_t i
+    cdef SessionMark* mark = <SessionMark*>table_each(&core.sessions, &at)
+    while mark != NULL:
+        highest = max(highest, mark.floor)
+        for i in range(mark.events.count):
+            highest = max(highest, session_log_entry(core, mark.events.list[i].place).base_offset)
+        mark = <SessionMark*>table_each(&core.sessions, &at)
+    return highest
+
+
 cdef SessionMark* session_log_found(LogCore* core, uint64_t number) noexcept nogil:
     return find(core, number)
 
