@@ -87,9 +87,10 @@ cdef class PartitionRef:
         return value
 
     def append(self, bytes batch, uint16_t flags=FROM_KAFKA, uint64_t origin=0, *, int64_t now_ms=0):
-        """Append one record batch v2; `now_ms` is the wall time that an idempotent producer's silence is counted from. (base
-        offset, position to give to Log.wait_durable); a producer's duplicate gets its old offset. ValueError: not a valid
-        batch; SequenceError; LogError: the disk."""
+        """Append one record batch v2, after those who wait for the journal; `now_ms` is the wall time that an idempotent
+        producer's silence is counted from. (base offset, position to give to Log.wait_durable); a producer's duplicate gets
+        its old offset. ValueError: not a valid batch; SequenceError; LogError: the disk, or slow readers hold so much that
+        there is no room now."""
         cdef const uint8_t* data = batch
         cdef uint64_t n = <uint64_t>len(batch)
         cdef int slot = 0
@@ -101,16 +102,17 @@ cdef class PartitionRef:
             raise ValueError(f"no valid record batch: status {<int>why}")
         if batch_producer_id(data) < 0:
             now_ms = 0
-        while True:
-            partition = self.enter(&slot)
-            journal = partition.journal
+        journal = self.enter(&slot).journal
+        qsbr_unregister(slot)
+        if journal_pressed(journal):
             with nogil:
-                why = partition_append_aux(partition, data, n, flags, origin, <uint64_t>now_ms, &result)
-                qsbr_unregister(slot)
-                if journal_pressed(journal):
-                    journal_wait_room(journal)
-            if why != STORE_FULL or journal_health(journal) != OK:
-                break
+                journal_wait_room(journal)
+        partition = self.enter(&slot)
+        with nogil:
+            why = partition_append_aux(partition, data, n, flags, origin, <uint64_t>now_ms, &result)
+            qsbr_unregister(slot)
+        if why == STORE_FULL and journal_health(journal) == OK:
+            raise LogError("the journal has no room now: slow readers hold what was retired; try again when they have read it")
         if why == OUT_OF_ORDER or why == STALE_EPOCH:
             raise SequenceError("out of order" if why == OUT_OF_ORDER else "stale epoch")
         if why == STORE_FULL or why == STORE_FAILED:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Counters = Mapping[str, object]
 GAUGES = frozenset({
-    "connections", "connected", "queued", "inflight", "awaiting_disk", "fetches_waiting", "sessions", "subscriptions",
-    "frames_in_progress", "topics", "partitions", "retained", "groups", "members", "tail", "start", "durable",
-    "segments", "segment_bytes", "bytes_kept", "files", "file_bytes", "pinned", "up", "uptime_s",
+    "connections", "connected", "queued", "inflight", "awaiting_disk", "orphans", "fetches_waiting", "sessions",
+    "subscriptions", "frames_in_progress", "topics", "partitions", "retained", "groups", "members", "tail", "start",
+    "durable", "segments", "segment_bytes", "bytes_kept", "files", "file_bytes", "pinned", "up", "uptime_s",
     "log_writable", "metadata_writable", "shared_groups", "objects", "object_bytes", "cached_bytes", "healthy",
 })
 BUCKETS = 25                    # the last is 17 s; what took longer is in +Inf

@@ -74,6 +74,9 @@ class Mqtt:
     receive_maximum: int = key(1024, Integer(1, 65535), "QoS 1 and 2 messages that a client may have unacknowledged.")
     max_inflight: int = key(1000, Integer(1, 65535),
                             "QoS 1 and 2 messages on their way to a 3.x client (a 5.0 client says itself).")
+    max_orphans: int = key(100_000, Integer(0, 16_000_000),
+                           "Messages of shared subscriptions, per reactor, that a session left and that have to come "
+                           "from the blob store before another member gets them. What comes above is dropped.")
     topic_alias_max: int = key(64, Integer(0, 65535), "Topic aliases that a client may use.")
     server_keepalive_max_s: int = key(0, Duration(0, 65535, "s"), "Longest keep-alive; 0: what the client asks for.")
     session_expiry_max_s: int = key(FOREVER_S, Duration(0, FOREVER_S, "s"),

@@ -16,6 +16,7 @@ from robustmq._fastpath.mailbox cimport (
 )
 from robustmq._fastpath.broker.rounds cimport round_start
 from robustmq._fastpath.protocols.mqtt.durable cimport NEWS_SAVED, News, SnapshotCommand, ledgers_free, run_snapshot
+from robustmq._fastpath.protocols.mqtt.orphans cimport orphans_free
 from robustmq._fastpath.protocols.mqtt.restore cimport restore_session
 from robustmq._fastpath.stores.sessions cimport (
     SessionMark, session_log_begin, session_log_end, session_log_found, session_log_hold, session_log_recovered,
@@ -99,7 +100,7 @@ cdef dict counters_dict(const Counters* c):
         bytes_in=c.bytes_in, bytes_out=c.bytes_out, redelivered=c.redelivered, duplicates_in=c.duplicates_in,
         batches_in=c.batches_in, refused=c.refused, keep_alive_expired=c.keep_alive_expired, retained_refused=c.retained_refused,
         events_lost=c.events_lost, snapshots_lost=c.snapshots_lost, queued=c.queued,
-        inflight=c.inflight, awaiting_disk=c.awaiting_disk, connected=c.connected,
+        inflight=c.inflight, awaiting_disk=c.awaiting_disk, connected=c.connected, orphans=c.orphans,
     )
     return named
 
@@ -119,8 +120,8 @@ cdef class MqttProtocol(ProtocolHandle):
         self.table = &self.core.table
 
     def __init__(self, Log log, Topics topics, exchange, *, max_packet_size=1 << 20, max_queued=1000,
-                 receive_maximum=1024, topic_alias_max=64, max_inflight=1000, connect_timeout_ms=10_000,
-                 high_water_bytes=OUT_HIGH_WATER):
+                 receive_maximum=1024, topic_alias_max=64, max_inflight=1000, max_orphans=100_000,
+                 connect_timeout_ms=10_000, high_water_bytes=OUT_HIGH_WATER):
         self.keep = (log, topics, exchange)
         self.core.log = log.core
         self.core.wal = log_wal(log.core)
@@ -132,6 +133,7 @@ cdef class MqttProtocol(ProtocolHandle):
         self.core.limits.receive_maximum = receive_maximum
         self.core.limits.topic_alias_max = topic_alias_max
         self.core.limits.max_inflight = max_inflight
+        self.core.limits.max_orphans = max_orphans
         self.core.limits.connect_timeout_ns = connect_timeout_ms * 1_000_000
         self.core.limits.high_water = high_water_bytes
         events_install(self.core)
@@ -147,6 +149,7 @@ cdef class MqttProtocol(ProtocolHandle):
             for i in range(REACTORS_MAX + 1):
                 collector_free(self.core.collectors[i])
             ledgers_free(self.core)
+            orphans_free(self.core)
             free(self.core)
 
     def session_open(self, bytes client_id, uint32_t reactor):

@@ -64,7 +64,8 @@ cdef struct Counters:           # one per reactor; read relaxed by the control p
     uint64_t inflight           # now, towards clients
     uint64_t awaiting_disk      # now, acknowledgements
     uint64_t connected          # now
-    uint64_t padding[6]         # the next reactor's counters start on another cache line
+    uint64_t orphans            # now, messages on their way from the blob store to another member of a shared group
+    uint64_t padding[5]         # the next reactor's counters start on another cache line
 
 
 cdef struct Limits:
@@ -75,11 +76,14 @@ cdef struct Limits:
     uint32_t topic_alias_max
     uint32_t max_inflight       # towards a 3.x client
     uint32_t high_water
-    uint32_t reserved
+    uint32_t max_orphans        # a reactor
     int64_t connect_timeout_ns
 
 
 cdef struct Collector           # private: inbound.pyx; one per reactor
+
+
+cdef struct Orphans             # private: orphans.pyx; one per reactor
 
 
 cdef struct Ledger:             # events of a turn on their way to the journal; durable.pxd
@@ -88,6 +92,7 @@ cdef struct Ledger:             # events of a turn on their way to the journal; 
     uint32_t cap
 
 
+cdef struct Core
 cdef struct Session
 
 
@@ -96,6 +101,9 @@ cdef struct Arrival:            # stalled.pxd; one per reactor
     Session* stalled            # its reactor's
     uint64_t asked              # loads, since start; its reactor's
     uint64_t loaded             # of these; its reactor's
+    Core* core
+    uint32_t reactor
+    uint32_t reserved
     void (*on_arrival)(Session* session, int64_t now_ns) noexcept nogil
 
 
@@ -114,6 +122,7 @@ cdef struct Core:
     void (*on_news)(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil
     Ledger ledgers[REACTORS_MAX + 1]
     Arrival arrivals[REACTORS_MAX]
+    Orphans* orphans[REACTORS_MAX]              # NULL: none yet
     Counters counters[REACTORS_MAX + 1]
 
 

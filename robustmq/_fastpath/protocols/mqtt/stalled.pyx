@@ -5,6 +5,7 @@ from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX
 from robustmq._fastpath.mailbox cimport Mail, Mailbox, mail_init, mailbox_post
 from robustmq._fastpath.platform cimport memory_resident
+from robustmq._fastpath.protocols.mqtt.orphans cimport orphans_try
 from robustmq._fastpath.protocols.mqtt.session cimport Arrival
 from robustmq._fastpath.stores.loader cimport Cold, Load, loader_ask
 from robustmq._fastpath.stores.partition cimport partition_stretch
@@ -24,12 +25,15 @@ cdef void run_arrival(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil
         session.stalled = 0
         arrival.on_arrival(session, now_ns)
         session = next
+    orphans_try(arrival.core, arrival.reactor)
 
 
 cdef void stalled_init(Core* core, void (*on_arrival)(Session* session, int64_t now_ns) noexcept nogil) noexcept nogil:
     cdef uint32_t i
     for i in range(REACTORS_MAX):
         mail_init(&core.arrivals[i].mail, run_arrival)
+        core.arrivals[i].core = core
+        core.arrivals[i].reactor = i
         core.arrivals[i].on_arrival = on_arrival
 
 

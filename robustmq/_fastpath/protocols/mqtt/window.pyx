@@ -1,18 +1,14 @@
 """The in-flight window and the queue behind it; the contract is in window.pxd."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
-from robustmq._fastpath.batch cimport (
-    BATCH_HEADER, CODEC_NONE, RecordView, batch_base_timestamp, batch_codec, record_next,
-)
-from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
-from robustmq._fastpath.broker.routes cimport Run
-from robustmq._fastpath.broker.shared cimport shared_return
+from libc.string cimport memset
+from robustmq._fastpath.batch cimport CODEC_NONE, RecordView, batch_base_timestamp, batch_codec, record_next
 from robustmq._fastpath.broker.topic cimport Topic
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.out cimport out_commit, out_reserve
 from robustmq._fastpath.protocols.mqtt.durable cimport EventKind, ledger_id, ledger_slot
 from robustmq._fastpath.protocols.mqtt.encode cimport Frame
 from robustmq._fastpath.protocols.mqtt.message cimport Message, message_read, wall_ms
+from robustmq._fastpath.protocols.mqtt.orphans cimport hand_back, orphans_add
 from robustmq._fastpath.protocols.mqtt.restore cimport find_record
 from robustmq._fastpath.protocols.mqtt.rings cimport NO_RECORD, Slot, SlotBits, slots_at, slots_count
 from robustmq._fastpath.protocols.mqtt.send cimport (
@@ -266,46 +262,21 @@ cdef Status window_acked(Session* session, uint32_t packet, const Ack* ack) noex
     return Status.OK
 
 
-cdef Block* alone(const Source* source, const RecordView* record, const uint8_t* end) noexcept nogil:
-    """A batch of one record, for whoever takes it over."""
-    cdef uint32_t size = <uint32_t>(end - record.start)
-    cdef Block* block = block_new(BATCH_HEADER + size)
-    if block != NULL:
-        memcpy(block_data(block), source.batch, BATCH_HEADER)
-        memcpy(block_data(block) + BATCH_HEADER, record.start, size)
-        block.len = BATCH_HEADER + size
-    return block
-
-
 cdef void give_back(Session* session, Slot* slot) noexcept nogil:
     """One message of a shared subscription, to the group's other members."""
     cdef Source source
-    cdef Cursor cursor
-    cdef RecordView record
-    cdef Block* block
-    cdef Run run
-    if not slot.grant or slot.bits & SlotBits.SLOT_DONE or session.grants[slot.grant].group == 0:
+    cdef Status status
+    cdef uint64_t group = session.grants[slot.grant].group if slot.grant else 0
+    if group == 0 or slot.bits & SlotBits.SLOT_DONE:
         return
-    if open_slot(session, slot, False, &source) != Status.OK or slot.offset >= source.n:
-        drop(session, Dropped.DROP_EVICTED)             # also what is in the blob store: nobody would wait for it
+    status = open_slot(session, slot, False, &source)
+    if status == Status.ELSEWHERE and orphans_add(session, slot, group):
         return
-    cursor_init(&cursor, source.batch + slot.offset, source.n - slot.offset)
-    block = alone(&source, &record, cursor.p) if record_next(&cursor, &record) else NULL
-    if block == NULL:
-        return
-    memset(&run, 0, sizeof(Run))
-    run.topic = source.topic
-    run.partition = source.partition
-    run.batch = block_data(block)
-    run.n = block.len
-    run.count = 1
-    run.flags = source.flags
-    run.ref = &block.ref
-    run.position = slot.position if not slot.bits & SlotBits.SLOT_KEPT else 0
-    run.base_offset = slot.record - <uint64_t>record.offset_delta
-    run.base_timestamp_ms = batch_base_timestamp(source.batch)
-    shared_return(session.core.exchange, session.grants[slot.grant].group, &run)
-    ref_release(&block.ref)
+    if status == Status.OK:
+        status = hand_back(session.core, &source, slot.offset, slot.record,
+                           slot.position if not slot.bits & SlotBits.SLOT_KEPT else 0, group)
+    if status != Status.OK:
+        drop(session, Dropped.DROP_EVICTED if status != Status.NO_MEMORY else Dropped.DROP_NO_MEMORY)
 
 
 cdef void window_give_back(Session* session) noexcept nogil:
