@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 import threading
 import time
 import tracemalloc
@@ -21,13 +22,13 @@ from robustmq.cli.storage.found import Batch
 from robustmq.cli.storage.sealed import walk
 from tests.batches import split
 from tests.keyed import GZIP, LZ4, NOW, SNAPPY, ZSTD, Record, everything, keyed
-from tests.logs import ID, open_log
+from tests.logs import ID, MIB, open_log
 
 DAY_MS = 86_400_000
 
 
-def compacted(path: Path) -> Log:
-    log = open_log(path)
+def compacted(path: Path, **bounds: int) -> Log:
+    log = open_log(path, **bounds)
     if not log.streams():
         log.create_stream("t", ID, 0, 1)
     log.set_policy(1, cleanup="compact", delete_retention_ms=1000, min_cleanable_dirty_ratio=0.0)
@@ -213,6 +214,35 @@ def test_compaction_is_no_faster_than_its_limit(tmp_path: Path) -> None:
     assert time.monotonic() - begun >= 0.2      # 120 kB, less what is not waited for any more at the end
     assert len(everything(log)) == 20
     log.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which pages of a mapping were touched")
+@pytest.mark.parametrize("max_lag_ms", [1000, None], ids=["the first look", "the keys"])
+def test_a_run_is_read_no_further_than_it_is_paid_for(tmp_path: Path, max_lag_ms: int | None) -> None:
+    log = compacted(tmp_path, segment_bytes=16 * MIB, journal_bytes=64 * MIB)
+    for i in range(80):
+        log.partition(1).append(keyed([(b"%d" % i, b"x" * 100_000)]))
+    log.seal()
+    log.close()
+    log = compacted(tmp_path)
+    log.set_policy(1, cleanup="compact", min_cleanable_dirty_ratio=0.0,
+                   **({} if max_lag_ms is None else {"max_compaction_lag_ms": max_lag_ms}))
+    before, steps = touched(tmp_path), iter(range(5))
+    assert not clean(log, 1, NOW + DAY_MS, stopping=lambda: next(steps, None) is None, limit=Limit(MIB * MIB))
+    assert touched(tmp_path) - before <= 2 * MIB
+    assert clean(log, 1, NOW + DAY_MS) and len(everything(log)) == 80
+    log.close()
+
+
+def touched(path: Path) -> int:
+    """Bytes of the sealed files that this process has read through its mappings."""
+    found, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ", 1)[0]:
+            ours = str(path) in line and line.endswith(".sealed")
+        elif ours and line.startswith("Rss:"):
+            found += int(line.split()[1]) * 1024
+    return found
 
 
 def test_a_wait_for_the_limit_holds_nobody_up_and_ends_when_it_is_told(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_register, qsbr_unregiste
 from robustmq._fastpath.status cimport OK, Status
 from robustmq._fastpath.stores.core cimport core_find, core_policy, core_publish
 from robustmq._fastpath.stores.journal cimport Entry, entry_body
+from robustmq._fastpath.stores.loader cimport LOAD_WINDOW
 from robustmq._fastpath.stores.log cimport Log
 from robustmq._fastpath.stores.pace cimport Pace, pace_free, pace_give_way, pace_init, pace_stop
 from robustmq._fastpath.stores.partition cimport (
@@ -36,7 +37,7 @@ from robustmq._fastpath.stores.partition cimport (
 from robustmq._fastpath.stores.producers cimport PRODUCERS_MOST, ProducerLast
 from robustmq._fastpath.stores.runs cimport Runs, SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport (
-    SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
+    SEALED_PREFIX, SealedFile, record_position, record_span, row_elsewhere, sealed_drop, sealed_load, sealed_record,
 )
 from robustmq._fastpath.stores.sealed_writer cimport (
     Writer, writer_abandon, writer_begin_run, writer_end_run, writer_finish, writer_open, writer_put,
@@ -74,6 +75,7 @@ cdef class Cleaning:
     cdef object stopping                # () -> bool
     cdef Limit limit
     cdef uint64_t owed                  # bytes that were read and not waited for
+    cdef uint64_t loaded                # the run that is being read is in memory up to here
     cdef int slot
 
     def __cinit__(self, Log log, uint64_t stream, int64_t now_ms, stopping, Limit limit not None, uint64_t low=0):
@@ -167,17 +169,13 @@ cdef class Cleaning:
         cdef uint64_t end = at + self.runs[i].row.bytes
         cdef int64_t oldest = INT64_MAX
         cdef const Entry* entry
-        self.load(i, self.runs[i].row.bytes)
         while at < end:
-            self.give_way(0)
-            with nogil:
-                entry = sealed_record(self.runs[i].file, at, end, self.stream)
+            entry = self.look(i, at)
             if entry == NULL:
                 break
             if batch_time(entry_body(entry)) > 0:
                 oldest = min(oldest, batch_time(entry_body(entry)))
             at += record_span(entry)
-            self.give_way(record_span(entry))
         return oldest
 
     cdef Cleaning rest(self):
@@ -209,7 +207,6 @@ cdef class Cleaning:
         cdef uint64_t at = self.runs[i].row.at
         cdef uint64_t end = at + self.runs[i].row.bytes
         cdef const Entry* entry
-        self.load(i, self.runs[i].row.bytes)
         while at < end:
             entry = self.record(i, at)
             at += record_span(entry)
@@ -238,25 +235,42 @@ cdef class Cleaning:
             for key in [key for key in self.keys if hash_of(key) > self.high]:
                 del self.keys[key]
 
-    cdef load(self, uint32_t i, uint64_t n):
-        """Bring `n` bytes of a run into memory. LogError."""
+    cdef load(self, uint32_t i, uint64_t until):
+        """Have a run in memory up to byte `until`, and so much more that not each record asks the disk. LogError."""
         cdef SealedFile* file = self.runs[i].file
         cdef int failed
+        if until <= self.loaded:
+            return
+        until = min(max(until, self.loaded + LOAD_WINDOW), self.runs[i].row.at + self.runs[i].row.bytes)
         with nogil:
-            failed = sealed_load(file, self.runs[i].row.at, n)
+            failed = sealed_load(file, self.loaded, until - self.loaded)
         if failed:
             raise LogError(f"stream {self.stream} is not compacted: sealed file {file.id:016x} cannot be read ({os.strerror(failed)}); "
                            "replace the disk")
+        self.loaded = until
+
+    cdef const Entry* look(self, uint32_t i, uint64_t at) except? NULL:
+        """The record at byte `at` of a run, which is read from its start on; NULL: it is damaged."""
+        cdef SealedFile* file = self.runs[i].file
+        cdef uint64_t end = self.runs[i].row.at + self.runs[i].row.bytes
+        cdef const Entry* entry = <const Entry*>(file.base + at + SEALED_PREFIX)
+        self.give_way(0)
+        if at == self.runs[i].row.at:
+            self.loaded = at
+        if end - at >= SEALED_PREFIX + sizeof(Entry):
+            self.load(i, at + SEALED_PREFIX + sizeof(Entry))
+            self.load(i, min(at + record_span(entry), end))     # as it says, which is not proven yet
+        with nogil:
+            entry = sealed_record(file, at, end, self.stream)
+        if entry != NULL:
+            self.give_way(record_span(entry))
+        return entry
 
     cdef const Entry* record(self, uint32_t i, uint64_t at) except NULL:
-        cdef const Entry* entry
-        self.give_way(0)
-        with nogil:
-            entry = sealed_record(self.runs[i].file, at, self.runs[i].row.at + self.runs[i].row.bytes, self.stream)
+        cdef const Entry* entry = self.look(i, at)
         if entry == NULL:
             raise LogError(f"stream {self.stream} is not compacted: sealed file {self.runs[i].file.id:016x} is damaged at byte "
                            f"{at}; robustmq-ctl storage check shows what is lost")
-        self.give_way(record_span(entry))
         return entry
 
     cdef give_way(self, uint64_t bytes):
@@ -292,7 +306,6 @@ cdef class Cleaning:
         cdef uint64_t cleaned_at = self.runs[i].row.cleaned_at
         cdef bint tombstones = cleaned_at == 0 or self.now_ms - <int64_t>cleaned_at < self.policy.delete_retention_ms
         cdef const Entry* entry
-        self.load(i, self.runs[i].row.bytes)
         if cleaned_at == 0 and self.high == UINT64_MAX:
             cleaned_at = <uint64_t>self.now_ms
         check(writer_begin_run(writer, self.stream, self.runs[i].row.base_offset, cleaned_at))
