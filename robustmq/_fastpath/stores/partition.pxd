@@ -61,7 +61,7 @@ cdef struct Partition:
     Index* index                    # readers: in a QSBR section
     Runs* runs                      # readers: in a QSBR section; changed under LogCore.runs_lock
     Policy* policy                  # NULL: the log's default; replaced (QSBR) under LogCore.streams_lock
-    Producers* producers            # under lock; NULL before the first idempotent batch, and when all its producers are forgotten
+    Producers* producers            # release under lock; NULL before the first idempotent batch, and when all its producers are forgotten
     Waiter* waiters                 # under lock
     uint32_t durability             # enum Durability
     uint32_t flags                  # PARTITION_DELETED; under lock

@@ -6,7 +6,7 @@ it left is forgotten when it comes back, when another one needs the room, and by
 Times are wall clock in ms, said by whoever appends. 0: not known, of a batch that an earlier version wrote; the time of such a
 producer begins with the next producers_expire.
 
-Concurrency: everything under Partition.lock.
+Concurrency: everything under Partition.lock; whether there are any (the pointer) may be asked without it.
 """
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.status cimport Status

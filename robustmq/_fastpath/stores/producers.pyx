@@ -1,6 +1,7 @@
 """Idempotent producers: see producers.pxd."""
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
+from robustmq._fastpath.atomic cimport store_release_ptr
 from robustmq._fastpath.batch cimport (
     batch_base_sequence, batch_last_offset_delta, batch_producer_epoch, batch_producer_id,
 )
@@ -93,9 +94,10 @@ cdef bint producers_reserve(Producers** producers, const uint8_t* b, const Produ
     cdef Producers* p = producers[0]
     cdef Producer* known
     if p == NULL:
-        p = producers[0] = <Producers*>calloc(1, sizeof(Producers))
+        p = <Producers*>calloc(1, sizeof(Producers))
         if p == NULL:
             return False
+        store_release_ptr(<void**>producers, p)
     known = find(p, batch_producer_id(b))
     if known != NULL and not is_expired(known, bounds, now_ms):
         return True
@@ -147,8 +149,8 @@ cdef void producers_expire(Producers** producers, const ProducerBounds* bounds, 
             p.table[i].seen_s = seconds(now_ms)
     forget_silent(p, bounds, now_ms)
     if p.count == 0:
+        store_release_ptr(<void**>producers, NULL)
         producers_free(p)
-        producers[0] = NULL
     elif p.count <= p.cap // 4:
         table = <Producer*>realloc(p.table, p.count * sizeof(Producer))
         if table != NULL:
@@ -209,5 +211,5 @@ cdef bint producers_load(Producers** producers, const uint8_t* data, uint64_t n,
         forget_oldest(p)
     p.cap = min(p.cap, bounds.most)
     producers_free(producers[0])
-    producers[0] = p
+    store_release_ptr(<void**>producers, p)
     return True

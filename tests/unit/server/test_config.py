@@ -1,11 +1,13 @@
 """Configuration: sources, kinds, errors that say what to do."""
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+from robustmq._fastpath.protocols.kafka.configs import BROKER_CONFIGS
+from robustmq.server.assembly import kafka_settings
 from robustmq.server.config.load import ConfigError, load
 from robustmq.server.config.render import page, toml
 from robustmq.server.config.sections import SECTIONS, Config, Mapping, kind_of
@@ -132,3 +134,12 @@ def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
 def test_the_page_of_documentation_is_current() -> None:
     file = ROOT / "docs" / "operations" / "configuration.md"
     assert file.read_text() == page(), "run: python -m robustmq.server.config.render > docs/operations/configuration.md"
+
+
+def test_what_kafka_s_clients_are_told_of_it() -> None:
+    """Each by a name that DescribeConfigs knows, with a value that Kafka would take."""
+    config = Config()
+    told = kafka_settings(replace(config, kafka=replace(config.kafka, producer_id_expiration_ms=5000)))
+    assert [name for name, value in told.items() if BROKER_CONFIGS[name].wrong(value)] == []
+    assert told["producer.id.expiration.ms"] == "5000"
+    assert kafka_settings(config)["producer.id.expiration.ms"] == BROKER_CONFIGS["producer.id.expiration.ms"].default
