@@ -216,7 +216,7 @@ cdef class ProducerTable:
     cdef ProducerBounds bounds
 
     def __cinit__(self, *, uint32_t most=1024, int64_t expiration_ms=86_400_000):
-        self.bounds = ProducerBounds(expiration_ms, most)
+        self.bounds = ProducerBounds(expiration_ms, most, 0)
 
     def __dealloc__(self):
         producers_free(self.producers)
@@ -247,6 +247,10 @@ cdef class ProducerTable:
 
     def load(self, bytes data):
         return producers_load(&self.producers, data, <uint64_t>len(data), &self.bounds)
+
+    @property
+    def evicted(self):
+        return self.bounds.evicted
 
     @property
     def room(self):

@@ -84,6 +84,7 @@ ACTIONS: dict[str, Any] = {
     "seal": lambda log: log.seal(),
     "trim": lambda log: log.trim(STREAM, 1 << 40),
     "retain": lambda log, now_ms: log.retain(now_ms),
+    "evicted": lambda log: log.stats()["wal"]["producers_evicted"],
     "written": lambda log: log.stats()["wal"]["bytes"],
     "recovered": lambda log: (log.recovered["dropped"], log.recovered["notes"]),
     "close": lambda log: log.close(),
@@ -227,8 +228,10 @@ def test_who_was_evicted_begins_anywhere(tmp_path: Path, disturb: Disturb) -> No
     world = World(tmp_path, most=3)
     for producer, first in ((1, 0), (2, 0), (3, 0), (1, 1), (4, 0)):        # of those the second goes
         world.send(producer, 0, first)
+    assert world.ask("evicted") == 1
     disturb(world)
     assert [world.send(producer, 0, 0) for producer in (1, 3, 4)] == [0, 2, 4]
+    assert world.ask("evicted") == 0, "since this start"
     assert world.send(2, 0, 55) == 5 and world.send(2, 0, 54) is None
     disturb(world)
     assert world.send(2, 0, 55) == 5 and world.send(2, 0, 54) is None

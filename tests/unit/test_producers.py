@@ -72,7 +72,7 @@ def test_the_longest_silent_producer_is_forgotten_first() -> None:
     table.appended(of(1, producer=0), most)
     for producer in range(most, most + 10):
         table.appended(of(0, producer=producer), producer)
-    assert len(table) == table.room == most
+    assert len(table) == table.room == most and table.evicted == 10
     assert table.check(of(1, producer=0))[0] == DUPLICATE
     assert [table.check(of(0, producer=p))[0] for p in (1, 10, 11)] == [OK, OK, DUPLICATE]
     assert table.check(of(77, producer=1))[0] == OK, "a forgotten producer begins anywhere"
@@ -113,7 +113,7 @@ def test_the_silent_make_room_before_anybody_is_evicted() -> None:
     for producer in range(4):
         table.appended(of(0, producer=producer), producer, NOW + (0 if producer == 2 else HOUR))
     table.appended(of(0, producer=9), 9, NOW + HOUR)
-    assert table.last() == {0: 0, 1: 1, 3: 3, 9: 9}
+    assert table.last() == {0: 0, 1: 1, 3: 3, 9: 9} and table.evicted == 0
 
 
 def test_the_silent_are_forgotten_and_their_memory_goes_back() -> None:

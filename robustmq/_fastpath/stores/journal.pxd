@@ -155,7 +155,7 @@ cdef struct Journal:
     uint32_t listeners_lock
     uint32_t listener_count
     Listener listeners[SYNC_LISTENERS_MAX]
-    ProducerBounds producers            # of each partition in it; set before threads run
+    ProducerBounds producers            # of each partition in it; bounds are set before threads run
     void* owner                         # for `carry`
     Journal* heir                       # where what must outlive a segment goes: itself, or the state log; set before threads run
     Journal* elder                      # whose heir it is: what fails here has failed there, too; NULL. Set before threads run

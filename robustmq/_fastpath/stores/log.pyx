@@ -111,7 +111,7 @@ cdef class Log:
             raise LogError("out of memory or file descriptors while the log was opened; raise the limits (ulimit -n)")
         if not 0 < producers_max <= PRODUCERS_MOST:
             raise ValueError(f"producers_max is from 1 to {<int>PRODUCERS_MOST}")
-        self.producers = ProducerBounds(producer_expiration_ms, producers_max)
+        self.producers = ProducerBounds(producer_expiration_ms, producers_max, 0)
         mail_init(&self.mail, no_news)
         mail_init(&self.alarm, no_news)
         self.core.memory = self.new_journal(None, memory_segment, memory_bytes, slack_bytes)
@@ -149,6 +149,7 @@ cdef class Log:
         load_sealed(self.core, self.core.wal, self.directory.sealed_files(), self.recovered)
         recover(self.core, self.directory.segments(self.directory.journal), self.directory.segments(self.directory.state),
                 self.recovered, &tails)
+        self.core.wal.producers.evicted = 0             # again, that is
         cdef Status why
         with nogil:
             why = journal_begin(self.core.wal, tails.journal)

@@ -57,7 +57,7 @@ cdef inline uint64_t durable_at(Partition* partition, uint64_t position) noexcep
     return position if partition.durability == DURABLE_DISK and not journal_is_memory(partition.journal) else 0
 
 
-cdef inline const ProducerBounds* bounds_of(Partition* partition) noexcept nogil:
+cdef inline ProducerBounds* bounds_of(Partition* partition) noexcept nogil:
     return &partition.journal.producers
 
 

@@ -20,6 +20,7 @@ cdef enum:
 cdef struct ProducerBounds:
     int64_t expiration_ms           # producer.id.expiration.ms
     uint32_t most                   # per partition; the one that was silent longest goes first
+    uint64_t evicted                # how often one went that was not silent for too long; atomic
 
 
 cdef struct ProducerBatch:
@@ -53,7 +54,7 @@ cdef Status producers_check(Producers* producers, const uint8_t* b, const Produc
                             uint64_t* offset) noexcept nogil
 
 # Room for the producer of `b`. False: memory is out (the batch must not be appended).
-cdef bint producers_reserve(Producers** producers, const uint8_t* b, const ProducerBounds* bounds, int64_t now_ms) noexcept nogil
+cdef bint producers_reserve(Producers** producers, const uint8_t* b, ProducerBounds* bounds, int64_t now_ms) noexcept nogil
 
 # Remember that `b` was appended at `base_offset`, after producers_reserve.
 cdef void producers_appended(Producers* producers, const uint8_t* b, uint64_t base_offset, int64_t now_ms) noexcept nogil

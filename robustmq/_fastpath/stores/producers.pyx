@@ -1,7 +1,7 @@
 """Idempotent producers: see producers.pxd."""
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove, memset
-from robustmq._fastpath.atomic cimport store_release_ptr
+from robustmq._fastpath.atomic cimport fetch_add_u64, store_release_ptr
 from robustmq._fastpath.batch cimport (
     batch_base_sequence, batch_last_offset_delta, batch_producer_epoch, batch_producer_id,
 )
@@ -89,7 +89,7 @@ cdef bint grow(Producers* producers, uint32_t most) noexcept nogil:
     return True
 
 
-cdef bint producers_reserve(Producers** producers, const uint8_t* b, const ProducerBounds* bounds, int64_t now_ms) noexcept nogil:
+cdef bint producers_reserve(Producers** producers, const uint8_t* b, ProducerBounds* bounds, int64_t now_ms) noexcept nogil:
     """Room for one more producer: where one was silent for too long, by growth, or by forgetting the least recently used."""
     cdef Producers* p = producers[0]
     cdef Producer* known
@@ -110,6 +110,7 @@ cdef bint producers_reserve(Producers** producers, const uint8_t* b, const Produ
     if p.count < bounds.most:
         return grow(p, bounds.most)
     forget_oldest(p)
+    fetch_add_u64(&bounds.evicted, 1)
     return True
 
 

@@ -24,6 +24,7 @@ cdef dict journal_stats(Journal* journal):
         "pinned": load_acquire_u32(&journal.segments.pinned), "segment_bytes": journal.segments.size,
         "start": journal_start(journal), "tail": journal_tail(journal), "durable": journal_durable(journal),
         "bytes_kept": journal_tail(journal) - journal_start(journal),
+        "producers_evicted": load_relaxed_u64(&journal.producers.evicted),
     }
 
 
