@@ -354,9 +354,10 @@ cdef bint partition_trim(Partition* partition, uint64_t offset) noexcept nogil:
 # --- producers --------------------------------------------------------------------------------------------------------
 
 cdef void partition_expire_producers(Partition* partition, int64_t now_ms) noexcept nogil:
-    spin_lock(&partition.lock)
-    producers_expire(&partition.producers, bounds_of(partition), now_ms)
-    spin_unlock(&partition.lock)
+    if load_acquire_ptr(<void**>&partition.producers) != NULL:
+        spin_lock(&partition.lock)
+        producers_expire(&partition.producers, bounds_of(partition), now_ms)
+        spin_unlock(&partition.lock)
 
 
 cdef uint32_t partition_producers_last(Partition* partition, int64_t now_ms, ProducerLast* to) noexcept nogil:
