@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
 from robustmq._fastpath.block cimport ref_release
-from robustmq._fastpath.platform cimport file_sync, file_zero, memory_forget, memory_want
+from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes, tail_above
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
@@ -408,6 +408,7 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
     for path in files:
         segment = open_segment(journal, path, notes)
         if segment != NULL:
+            file_write_back(segment.fd, 0, journal.segments.size)
             found.append(<size_t>segment)
             if previous and segment.sequence != previous + 1:
                 notes.append(f"{what}s {previous + 1:016x} to {segment.sequence - 1:016x} are missing: "
