@@ -163,11 +163,14 @@ static inline int memory_resident(const uint8_t *p, uint64_t n) {
     return 1;
 }
 
-/* Have the disk begin to read a stretch of a file mapping. */
+/* Have the disk begin to read a stretch of a file mapping. Waits when the disk has very much to do. Piece by piece: of one
+ * call Linux reads no more than its read-ahead, 128 KiB unless somebody has chosen more. */
 static inline void memory_want(const uint8_t *p, uint64_t n) {
+    const size_t most = 128 << 10;
     void *from;
     size_t bytes = memory_pages(p, n, &from);
-    (void)madvise(from, bytes, MADV_WILLNEED);
+    for (size_t at = 0; at < bytes; at += most)
+        (void)madvise((uint8_t *)from + at, bytes - at < most ? bytes - at : most, MADV_WILLNEED);
 }
 
 /* Bring a file mapping into memory, waiting for the disk. 0 or errno: it cannot be read. */

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
 from robustmq._fastpath.block cimport ref_release
-from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget, memory_want
+from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget, memory_resident, memory_want
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport report_holes, tail_above
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
@@ -173,6 +173,8 @@ cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
 
 
 cdef enum:
+    WANT_AHEAD = 32 << 20           # bytes between the scan and what the disk is asked for: more than it reads in a while
+    WANT_STEP = 1 << 20
     LOST_MOST = 8 << 20             # behind the tail, in which lost entries are looked for
 
 cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
@@ -196,15 +198,33 @@ cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
     load_index(ahead, scanned + AHEAD_ITEM, 2)
 
 
-cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
+cdef void read_ahead(Segment* segment, Segment* next, uint64_t offset) noexcept nogil:
+    """The disk reads what the scan, which is at `offset`, will come to: a step, WANT_AHEAD bytes from here."""
+    cdef uint64_t size = segment.store.size
+    cdef uint64_t n
+    offset += WANT_AHEAD
+    if offset >= size and next != NULL:
+        offset -= size
+        segment = next
+    if offset < size:
+        n = min(<uint64_t>WANT_STEP, size - offset)
+        if not memory_resident(segment.base + offset, n):
+            memory_want(segment.base + offset, n)
+
+
+cdef uint64_t scan_segment(Scan* scan, Segment* segment, Segment* next) noexcept nogil:
     """Apply its entries, turn what is no good into pads; returns the offset where the chain of marks ends."""
     cdef uint64_t size = segment.store.size
     cdef uint64_t base = segment.sequence << segment.store.shift
     cdef uint64_t offset = SEGMENT_HEADER
     cdef uint64_t length, stride, mark
+    cdef uint64_t wanted = 0
     cdef Entry* entry
     scan.ahead.offset, scan.ahead.count, scan.ahead.scanned = offset, 0, 0
     while is_marked(segment, offset):
+        if offset >= wanted:
+            read_ahead(segment, next, wanted)
+            wanted += WANT_STEP
         look_ahead(scan, segment)
         entry = <Entry*>(segment.base + offset)
         mark = entry.mark
@@ -423,6 +443,8 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
     for i in range(len(found)):
         if segment_is_settled(<Segment*><size_t>found[i]):
             settled = i
+    if found:
+        memory_want((<Segment*><size_t>found[0]).base, min(<uint64_t>WANT_AHEAD, journal.segments.size))
     for i in range(len(found)):
         segment = <Segment*><size_t>found[i]
         segment_list(&journal.segments, segment)
@@ -433,9 +455,7 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
         previous = segment.sequence
         next = NULL if final else <Segment*><size_t>found[i + 1]
         with nogil:
-            if next != NULL:            # the disk reads it meanwhile
-                memory_want(next.base, journal.segments.size)
-            end = scan_segment(scan, segment)
+            end = scan_segment(scan, segment, next)
         close_tail(segment, end, final, scan.last, what, notes)
         with nogil:
             if i > 0:

@@ -13,7 +13,7 @@ from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
     MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_load,
-    mmap, munmap, open, set_errno, unlink, waker_ring,
+    memory_want, mmap, munmap, open, set_errno, unlink, waker_ring,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
 from robustmq._fastpath.stores.loader cimport LOAD_WINDOW
@@ -239,6 +239,7 @@ cdef bint take_directory(SealedFile* file) noexcept nogil:
         return False
     file.rows = <SealedRow*>(file.base + foot.directory_at)
     file.row_count = <uint32_t>foot.rows
+    memory_want(<const uint8_t*>file.rows, foot.rows * sizeof(SealedRow))       # with a million streams it is large
     if foot.directory_crc != crc32c(0, <const uint8_t*>file.rows, foot.rows * sizeof(SealedRow)):
         return False
     for i in range(foot.rows):
