@@ -56,6 +56,8 @@ cdef struct Protocol:
     void (*on_synced)(Link* link, uint64_t position, int64_t now_ns) noexcept nogil
     # What the link waits for will never be durable: a sync failed, and none is tried again. NULL: the host closes the link.
     void (*on_sync_failed)(Link* link, int64_t now_ns) noexcept nogil
+    # What await_room asked for; NULL: it is enough that the link is parsed again.
+    void (*on_room)(Link* link, int64_t now_ns) noexcept nogil
     # The connection is gone or is about to be closed with `why`; a last frame (DISCONNECT) may be put into link.out.
     # After it the link is not used again. `why` is PEER_CLOSED for FIN or RST.
     void (*on_close)(Link* link, Status why, int64_t now_ns) noexcept nogil
@@ -75,6 +77,9 @@ cdef struct Host:
     void (*touch)(Link* link) noexcept nogil
     # Call on_synced once the journal is durable up to `position`.
     void (*await_sync)(Link* link, uint64_t position) noexcept nogil
+    # Parse nothing more, and call on_room when the store, which had no room, may have some. Output goes on: it may be what holds
+    # the room.
+    void (*await_room)(Link* link) noexcept nogil
     # The mailbox of the link's reactor, for mail about this link's state.
     Mailbox* (*mailbox)(Link* link) noexcept nogil
 

@@ -17,6 +17,7 @@ cdef struct Seen:
     int64_t deadline_ns
     uint32_t touched
     uint32_t closing                # status of host.close
+    bint waits_room
     Posted* first                   # frames for the control plane
     Posted* last
 

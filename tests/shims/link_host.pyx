@@ -69,11 +69,15 @@ cdef void await_sync(Link* link, uint64_t position) noexcept nogil:
     link.awaits_sync = position
 
 
+cdef void await_room(Link* link) noexcept nogil:
+    seen(link).waits_room = True
+
+
 cdef Mailbox* mailbox(Link* link) noexcept nogil:
     return seen(link).box
 
 
-cdef Host HOST = Host(set_timer, to_control, unpark, close_link, touch, await_sync, mailbox)
+cdef Host HOST = Host(set_timer, to_control, unpark, close_link, touch, await_sync, await_room, mailbox)
 
 
 cdef void link_prepare(Link* link, Seen* seen, const Protocol* protocol, uint64_t link_id) noexcept nogil:
@@ -139,7 +143,7 @@ cdef class LinkHost:
         cdef uint64_t used
         cdef Status status
         qsbr_online(self.slot)
-        while self.status == OPEN and not self.seen.closing and not self.link.parked and self.rest:
+        while self.status == OPEN and not self.seen.closing and not self.link.parked and not self.seen.waits_room and self.rest:
             block = exact_block(self.rest, len(self.rest))
             used = 0
             self.need = 0
@@ -224,6 +228,18 @@ cdef class LinkHost:
         self.seen.deadline_ns = 0
         qsbr_online(self.slot)
         self.link.protocol.on_timer(&self.link, self.now_ns)
+        return self.pump()
+
+    @property
+    def waits_room(self):
+        return bool(self.seen.waits_room)
+
+    def room(self):
+        """The store may have room."""
+        self.seen.waits_room = False
+        if self.link.protocol.on_room != NULL:
+            qsbr_online(self.slot)
+            self.link.protocol.on_room(&self.link, self.now_ns)
         return self.pump()
 
     def sync(self, position=None):

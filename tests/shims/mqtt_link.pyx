@@ -50,6 +50,7 @@ cdef class FakeLink:
     cdef public int64_t timer
     cdef public uint64_t awaited
     cdef public int touched
+    cdef public bint waits_room
     cdef public bytes pending
     cdef bint gone
 
@@ -116,6 +117,12 @@ cdef class FakeLink:
         self.awaited = 0
         self.link.protocol.on_sync_failed(&self.link, now)
 
+    def room(self, int64_t now=0):
+        """The store may have room; then what is pending is parsed on."""
+        self.waits_room = False
+        self.link.protocol.on_room(&self.link, now)
+        return self.feed(b"", now) if self.pending and not self.waits_room and not self.gone else 0
+
     def drained(self, int64_t now=0):
         self.link.protocol.on_drained(&self.link, now)
 
@@ -168,6 +175,11 @@ cdef void await_sync(Link* link, uint64_t position) noexcept with gil:
     one.awaited = position
 
 
+cdef void await_room(Link* link) noexcept with gil:
+    cdef FakeLink one = owner(link)
+    one.waits_room = True
+
+
 cdef Mailbox* mailbox(Link* link) noexcept nogil:
     return (<HostData*>link.host_data).box
 
@@ -179,4 +191,5 @@ HOST.unpark = unpark
 HOST.close = close_link
 HOST.touch = touch
 HOST.await_sync = await_sync
+HOST.await_room = await_room
 HOST.mailbox = mailbox

@@ -6,14 +6,19 @@ from robustmq._fastpath.atomic cimport (
 )
 from robustmq._fastpath.batch cimport batch_intact, batch_last_offset_delta, batch_size
 from robustmq._fastpath.block cimport Ref, ref_release, ref_retain
-from robustmq._fastpath.platform cimport clock_monotonic_ns, pthread_mutex_lock, pthread_mutex_unlock
+from robustmq._fastpath.mailbox cimport (
+    Mail, Mailbox, mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
+)
+from robustmq._fastpath.platform cimport clock_monotonic_ns, pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_quiescent, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, STORE_FAILED, Status
 from robustmq._fastpath.stores.core cimport core_find
 from robustmq._fastpath.stores.journal cimport (
-    entry_body, entry_body_length, journal_fail, journal_pressed, journal_wait_room,
+    Journal, entry_body, entry_body_length, journal_choked, journal_fail, journal_forget, journal_pressed, journal_tail,
+    journal_wait_room, journal_want_room,
 )
 from robustmq._fastpath.stores.log cimport Log
+from robustmq._fastpath.stores.sealer cimport Sealer
 from robustmq._fastpath.stores.sessions cimport session_log_begin, session_log_events, session_log_snapshot
 from robustmq._fastpath.stores.streams cimport log_find_stream
 from robustmq._fastpath.stores.partition cimport (
@@ -23,6 +28,8 @@ from robustmq._fastpath.stores.producers cimport (
     PRODUCERS_MOST, ProducerBounds, ProducerLast, Producers, producers_appended, producers_check, producers_expire, producers_free,
     producers_last, producers_load, producers_reserve, producers_save, producers_size,
 )
+
+import select
 
 
 def append_many(Log log, uint64_t stream, bytes batch, uint64_t count):
@@ -200,9 +207,53 @@ cdef class Pin:
         ref_release(self.ref)
 
 
-def fail(Log log):
-    """As after a failed sync."""
-    journal_fail(log.core.wal, STORE_FAILED)
+def sealer_rests(Log log):
+    """Until the sealer has nothing to do."""
+    cdef Journal* journal = log.core.wal
+    cdef Sealer* sealer = log.core.sealer
+    with nogil:
+        pthread_mutex_lock(&sealer.lock)
+        while (journal_tail(journal) - 1 >> journal.segments.shift) > sealer.sealed + sealer.lag:
+            pthread_cond_wait(&sealer.moved, &sealer.lock)
+        pthread_mutex_unlock(&sealer.lock)
+
+
+cdef void nothing(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    pass
+
+
+cdef class Room:
+    """Who waits for room in the write-ahead journal."""
+    cdef Log log
+    cdef Mailbox box
+    cdef Mail mail
+
+    def __cinit__(self, Log log):
+        self.log = log
+        mailbox_init(&self.box, NULL)
+        mail_init(&self.mail, nothing)
+
+    def __dealloc__(self):
+        mailbox_close(&self.box)
+
+    @property
+    def choked(self):
+        return bool(journal_choked(self.log.core.wal))
+
+    def wait(self):
+        """Until there is some."""
+        journal_want_room(self.log.core.wal, &self.box, &self.mail)
+        while mailbox_may_sleep(&self.box):
+            select.select([self.box.event_fd], [], [])
+            mailbox_awake(&self.box, True)
+        mailbox_awake(&self.box, False)
+        mailbox_run(&self.box, 10, 0)
+        journal_forget(self.log.core.wal, &self.mail)
+
+
+def fail(Log log, Status why=STORE_FAILED):
+    """As after a failed sync, or another status."""
+    journal_fail(log.core.wal, why)
 
 
 def fail_state_log(Log log):
@@ -293,6 +344,6 @@ def session_events(Log log, uint64_t number, uint64_t sequence):
     """Events of a session, at the journal's tail."""
     cdef Status why = NO_MEMORY
     if session_log_begin(log.core, number):
-        why = session_log_events(log.core, number, sequence, b"", 0)
+        why = session_log_events(log.core, number, sequence, journal_tail(log.core.wal), b"", 0)
     if why != OK:
         raise RuntimeError(f"status {<int>why}")

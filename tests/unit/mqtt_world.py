@@ -79,9 +79,10 @@ class World:
     directory: Path | None = None
     memory_bytes: int = 8 << 20
     mappings: tuple[tuple[str, str, int, str], ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)         # of the log, others than these
 
     def __post_init__(self) -> None:
-        self.log = Log(self.directory, segment_bytes=1 << 20, memory_bytes=self.memory_bytes)
+        self.log = Log(self.directory, segment_bytes=1 << 20, memory_bytes=self.memory_bytes, **self.sizes)
         self.topics = Topics(self.log, durability=self.durability, mappings=self.mappings)
         self.exchange = Exchange(self.topics)
         self.reactors = Reactors(threads=1)

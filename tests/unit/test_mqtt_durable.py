@@ -44,11 +44,11 @@ def snapshot(world: World, client: Client) -> None:
 
 
 def reborn(world: World, *clients: Client, options: dict[str, object] | None = None,
-           connect: bool = True) -> tuple[World, list[Client]]:
+           connect: bool = True, sizes: dict[str, int] | None = None) -> tuple[World, list[Client]]:
     """The broker's next life, and the same sessions with new connections."""
     old = [(client, world.protocol.session_number(client.session)) for client in clients]
     world.close()
-    after = world_in(world.directory, limits=world.limits, mappings=world.mappings)  # type: ignore[arg-type]
+    after = world_in(world.directory, limits=world.limits, mappings=world.mappings, sizes=sizes or {})  # type: ignore[arg-type]
     after.exchange.restart_begin()
     addresses = []
     for client, number in old:

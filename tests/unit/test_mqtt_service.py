@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -50,6 +50,9 @@ class Fakes:
     def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int:
         self.published.append(frame)
         return 0
+
+    def await_room(self, told: Callable[[], None]) -> bool:
+        return False
 
     def subscribe(self, consumer: int, filter: str, **options: Any) -> None:
         self.calls.append(("subscribe", consumer, filter, options["qos"]))

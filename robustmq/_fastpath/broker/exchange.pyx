@@ -24,7 +24,7 @@ from robustmq._fastpath.reactor.reactors cimport (
 )
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
-from robustmq._fastpath.stores.log cimport Log, LogCore, log_pressed, log_wait_room, log_wal
+from robustmq._fastpath.stores.log cimport Log, LogCore, log_choked, log_pressed, log_wait_room, log_wal, log_want_room
 
 import hashlib
 import select
@@ -58,11 +58,15 @@ cdef void want(void* journal, uint64_t position, Mailbox* box, Mail* mail) noexc
 
 
 cdef bint pressed(void* core) noexcept nogil:
-    return log_pressed(<LogCore*>core)
+    return log_pressed(<LogCore*>core) or log_choked(<LogCore*>core)
 
 
 cdef void wait_room(void* core) noexcept nogil:
     log_wait_room(<LogCore*>core)
+
+
+cdef bint choked(void* core, Mailbox* box, Mail* mail) noexcept nogil:
+    return log_want_room(<LogCore*>core, box, mail)
 
 
 def split_shared(str filter not None):
@@ -113,7 +117,7 @@ cdef class Exchange:
         cdef uint32_t i
         if log_wal(log.core) != NULL:
             reactors_await_from(reactors, durable, want, log_wal(log.core))
-        reactors_brake_by(reactors, pressed, wait_room, log.core)
+        reactors_brake_by(reactors, pressed, wait_room, choked, log.core)
         self.core.reactor_count = reactors_count(reactors)
         for i in range(self.core.reactor_count):
             self.core.boxes[i] = reactors_mailbox(reactors, i)

@@ -36,8 +36,12 @@ cdef struct Replay:
 # retained message from now on; `clears`: there is none any more. Of two that reactors set at the same moment the one with
 # the higher offset stays, here and in the state table. *durable_at = when that is durable, 0: now.
 # QUOTA: mqtt.max_retained topics have one already (the message is published all the same).
+# STORE_FULL, STORE_FAILED: it is so here, but not in the state table: retained_keep.
 cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch, uint64_t n, uint32_t record,
                          uint64_t offset, bint clears, uint64_t* durable_at) noexcept nogil
+
+# Write to the state table what is retained now.
+cdef Status retained_keep(Exchange* exchange, Topic* topic, uint64_t* durable_at) noexcept nogil
 
 # Before the topic is freed.
 cdef void retained_forget(Exchange* exchange, Topic* topic) noexcept nogil

@@ -121,10 +121,19 @@ cdef Status keep(Exchange* exchange, Topic* topic, Appended* stored) noexcept no
     return status
 
 
+cdef Status retained_keep(Exchange* exchange, Topic* topic, uint64_t* durable_at) noexcept nogil:
+    cdef uint32_t durability = topic.partitions[0].durability
+    cdef Appended stored
+    cdef Status status
+    stored.durable_at = 0
+    status = keep(exchange, topic, &stored)
+    durable_at[0] = stored.durable_at if durability == DURABLE_DISK else 0
+    return status
+
+
 cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch, uint64_t n, uint32_t record,
                          uint64_t offset, bint clears, uint64_t* durable_at) noexcept nogil:
     cdef Block* block = NULL
-    cdef Appended stored
     cdef Status status
     cdef bint changed = False
     cdef uint32_t durability = topic.partitions[0].durability
@@ -135,9 +144,7 @@ cdef Status retained_set(Exchange* exchange, Topic* topic, const uint8_t* batch,
             return NO_MEMORY
     status = swap(exchange, topic, block, offset + 1, &changed)
     if status == OK and changed and durability != DURABLE_MEMORY:
-        stored.durable_at = 0
-        status = keep(exchange, topic, &stored)
-        durable_at[0] = stored.durable_at if durability == DURABLE_DISK else 0
+        status = retained_keep(exchange, topic, durable_at)
     return status
 
 

@@ -7,8 +7,8 @@ from robustmq._fastpath.link cimport Host, Link
 from robustmq._fastpath.mailbox cimport Mailbox
 from robustmq._fastpath.out cimport out_clear, out_init
 from robustmq._fastpath.reactor.core cimport (
-    CLOSING, DEAD, DRAINING, ENDED, GONE, IN_READY, OPENED, READABLE, SEAM_WAITS, TOUCHED, WRITABLE, Connection,
-    ConnectionTimer, Reactor, connection_end, connection_ready, connection_touch,
+    CLOSING, DEAD, DRAINING, ENDED, GONE, IN_READY, OPENED, READABLE, SEAM_WAITS, TIMER_LATE, TOUCHED, WAITS_ROOM, WRITABLE,
+    Connection, ConnectionTimer, Reactor, brake_pressed, connection_end, connection_ready, connection_touch,
 )
 from robustmq._fastpath.reactor.input cimport input_progress
 from robustmq._fastpath.reactor.links cimport links_add, links_remove, links_retire
@@ -66,6 +66,13 @@ cdef void host_await_sync(Link* link, uint64_t position) noexcept nogil:
     sync_await(<Connection*>link, position)
 
 
+cdef void host_await_room(Link* link) noexcept nogil:
+    cdef Connection* connection = <Connection*>link
+    if not connection.flags & (CLOSING | DEAD):
+        connection.flags |= WAITS_ROOM
+        connection_ready(connection)
+
+
 cdef Mailbox* host_mailbox(Link* link) noexcept nogil:
     return &(<Connection*>link).reactor.mailbox
 
@@ -77,12 +84,17 @@ HOST.unpark = host_unpark
 HOST.close = host_close
 HOST.touch = host_touch
 HOST.await_sync = host_await_sync
+HOST.await_room = host_await_room
 HOST.mailbox = host_mailbox
 
 
 cdef void link_timer(Timer* timer, int64_t now_ns) noexcept nogil:
     cdef Connection* connection = (<ConnectionTimer*>timer).owner
-    if connection.link.protocol.on_timer != NULL:
+    if connection.link.protocol.on_timer == NULL:
+        return
+    if connection.flags & IN_READY and brake_pressed(&connection.reactor.shared.brake):
+        connection.flags |= TIMER_LATE              # silence that is not the peer's
+    else:
         connection.link.protocol.on_timer(&connection.link, now_ns)
     connection_touch(connection)
 

@@ -42,6 +42,8 @@ cdef enum ConnectionFlags:
     TOLD_CONTROL = 16384    # to_control was used: the control plane hears of the end
     AWAITS = 32768          # on the awaiting list
     OPENED = 65536          # the protocol's open() accepted it: on_close is due
+    WAITS_ROOM = 131072     # not parsed until the store has room: on_room is due then
+    TIMER_LATE = 262144     # its timer ran out while what the peer had sent was not read
 
 
 cdef struct ConnectionTimer:
@@ -157,12 +159,14 @@ cdef struct Durability:
 
 
 # The brake on what makes load: `pressed` is asked before each read and once a turn (it must cost nothing), `wait` sleeps until
-# the store has room again, while the reactor is offline (QSBR). So what comes after a press is, per reactor, what one connection
-# had left over and one read.
+# the store has caught up, while the reactor is offline (QSBR). So what comes after a press is, per reactor, what one connection
+# had left over and one read. `choked` after that: there is no room although the store has caught up, because readers hold it, this
+# reactor's own output perhaps. The reactor goes on without reading, and looks again when it gets `mail`.
 cdef struct Brake:
     void* source
     bint (*pressed)(void* source) noexcept nogil            # NULL: no brake
     void (*wait)(void* source) noexcept nogil
+    bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil
 
 
 cdef inline bint brake_pressed(const Brake* brake) noexcept nogil:
@@ -207,6 +211,7 @@ cdef struct Reactor:
     Connection* awaiting
     uint32_t await_check        # something joined `awaiting` in this iteration
     uint32_t seam_news          # something went into the ring in this iteration
+    uint32_t choked             # what is ready waits for room (Brake); mail will come
     Mail sync_mail
     Mail seam_mail
     SeamRing ring

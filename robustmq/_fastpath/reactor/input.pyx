@@ -4,8 +4,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_is_sole, ref_release
 from robustmq._fastpath.reactor.core cimport (
-    CLOSING, DEAD, ENDED, GONE, PAUSED, READABLE, SEAM_WAITS, UNPARSED, WANTS_CLOSE, Connection, Reactor, brake_pressed,
-    connection_end, connection_ready, connection_touch, count,
+    CLOSING, DEAD, ENDED, GONE, PAUSED, READABLE, SEAM_WAITS, TIMER_LATE, UNPARSED, WAITS_ROOM, WANTS_CLOSE, Connection,
+    Reactor, brake_pressed, connection_end, connection_ready, connection_touch, count,
 )
 from robustmq._fastpath.status cimport Status
 
@@ -23,7 +23,24 @@ cdef enum:
 
 
 cdef inline bint may_parse(const Connection* connection) noexcept nogil:
-    return not connection.link.parked and not connection.flags & (PAUSED | SEAM_WAITS | WANTS_CLOSE | CLOSING | DEAD)
+    return not connection.link.parked and not connection.flags & (
+        PAUSED | SEAM_WAITS | WAITS_ROOM | WANTS_CLOSE | CLOSING | DEAD)
+
+
+cdef void have_room(Connection* connection) noexcept nogil:
+    """The store may have what it had not."""
+    connection.flags &= ~<uint32_t>WAITS_ROOM
+    if connection.link.protocol.on_room != NULL and not connection.flags & (WANTS_CLOSE | CLOSING | DEAD):
+        connection.link.protocol.on_room(&connection.link, connection.reactor.now_ns)
+        connection_touch(connection)
+
+
+cdef void late_timer(Connection* connection) noexcept nogil:
+    """What came in time has been read: has it been heard of?"""
+    connection.flags &= ~<uint32_t>TIMER_LATE
+    if not connection.flags & (WANTS_CLOSE | CLOSING | DEAD):
+        connection.link.protocol.on_timer(&connection.link, connection.reactor.now_ns)
+        connection_touch(connection)
 
 
 cdef void input_progress(Connection* connection) noexcept nogil:
@@ -31,10 +48,14 @@ cdef void input_progress(Connection* connection) noexcept nogil:
     if brake_pressed(&connection.reactor.shared.brake):
         connection_ready(connection)            # the turn ends with the wait for room
         return
+    if connection.flags & WAITS_ROOM:
+        have_room(connection)
     if connection.flags & UNPARSED and may_parse(connection):
         parse(connection, rest, block_data(rest) + connection.rest_start, rest.len - connection.rest_start)
     if connection.flags & READABLE and may_parse(connection):
         read_once(connection)
+    if connection.flags & TIMER_LATE:
+        late_timer(connection)
     if connection.flags & (READABLE | UNPARSED) and may_parse(connection):
         connection_ready(connection)
 
@@ -168,7 +189,7 @@ cdef void parse(Connection* connection, Block* block, const uint8_t* data, uint6
     queued = connection.link.out.bytes
     stopped = status == Status.OK and queued > high
     connection.flags &= ~UNPARSED
-    if left and (stopped or status == Status.PARKED or connection.link.parked or connection.flags & SEAM_WAITS):
+    if left and (stopped or status == Status.PARKED or connection.link.parked or connection.flags & (SEAM_WAITS | WAITS_ROOM)):
         connection.flags |= UNPARSED
     if stopped and left or queued >= 2 * high:
         connection.flags |= PAUSED

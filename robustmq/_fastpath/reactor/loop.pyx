@@ -92,7 +92,7 @@ cdef int wait(Reactor* reactor, poller_event* events) noexcept nogil:
     cdef int64_t before_ns = clock_now_ns(), deadline_ns, timeout_ns
     cdef int n
     count_turn(reactor, <uint64_t>(before_ns - reactor.now_ns))
-    if reactor.ready != NULL or reactor.touched != NULL:
+    if reactor.ready != NULL and not reactor.choked or reactor.touched != NULL:
         timeout_ns = 0
     else:
         n = spin(reactor, events, before_ns)
@@ -175,6 +175,9 @@ cdef void turn(Reactor* reactor, poller_event* events, int n) noexcept nogil:
         qsbr_offline(reactor.qsbr)
         reactor.shared.brake.wait(reactor.shared.brake.source)
         qsbr_online(reactor.qsbr)
+        reactor.choked = reactor.shared.brake.choked(reactor.shared.brake.source, &reactor.mailbox, &reactor.sync_mail)
+    else:
+        reactor.choked = 0
     count(&reactor.counters.mails, mails)
     count(&reactor.counters.loops, 1)
 

@@ -34,7 +34,8 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
 
 # Before start: what may slow the reactors down (core.pxd, Brake).
 cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
-                            void (*wait)(void* source) noexcept nogil, void* source)
+                            void (*wait)(void* source) noexcept nogil,
+                            bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil, void* source)
 
 # On the thread of the reactor whose mailbox has this receiver (Mail.run's second argument): the open link with that
 # id, or NULL.

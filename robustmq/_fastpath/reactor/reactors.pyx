@@ -266,9 +266,11 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
 
 
 cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
-                            void (*wait)(void* source) noexcept nogil, void* source):
+                            void (*wait)(void* source) noexcept nogil,
+                            bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil, void* source):
     reactors.shared.brake.pressed = pressed
     reactors.shared.brake.wait = wait
+    reactors.shared.brake.choked = choked
     reactors.shared.brake.source = source
 
 

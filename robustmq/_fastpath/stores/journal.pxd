@@ -27,7 +27,7 @@ from robustmq._fastpath.atomic cimport load_acquire_u32, load_relaxed_u32, load_
 from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.platform cimport pthread_cond_t, pthread_mutex_t, pthread_t, waker_t
-from robustmq._fastpath.status cimport STORE_FAILED, Status
+from robustmq._fastpath.status cimport OK, STORE_FAILED, STORE_FULL, Status
 from robustmq._fastpath.stores.producers cimport ProducerBounds
 from robustmq._fastpath.stores.segment cimport Segment, SegmentStore
 
@@ -103,7 +103,8 @@ cdef struct JournalCounters:
     uint64_t sync_buckets[32]           # sync_buckets[i]: syncs of less than 2^i µs
     uint64_t rolls                      # these two under roll_lock
     uint64_t roll_makes                 # appends that found no spare segment and had to make one
-    uint64_t presses                    # under roll_lock
+    uint64_t presses                    # these two under roll_lock
+    uint64_t chokes
     uint64_t retired                    # who retires
 
 
@@ -116,6 +117,8 @@ cdef struct Listener:
     Mailbox* box
     Mail* mail
     uint64_t wanted                     # 0: nothing
+    uint32_t wants_room
+    uint32_t reserved
 
 
 # Private to stores/; others use the functions below.
@@ -172,7 +175,8 @@ cdef inline uint64_t journal_body_most(const Journal* journal) noexcept nogil:
 
 # Append one entry; the body comes in one or two parts, both copied. `*position` = where it stands.
 # STORE_FULL, STORE_FAILED (the journal's health, sticky), TOO_LARGE (more than journal_body_most), NO_MEMORY; also
-# STORE_FULL while retirement is far behind, although the health is OK: journal_wait_room, then try again.
+# STORE_FULL while retirement is far behind or readers hold too much, although the health is OK: journal_want_room tells when to
+# try again.
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
@@ -210,6 +214,20 @@ cdef inline bint journal_pressed(Journal* journal) noexcept nogil:
 
 cdef void journal_wait_room(Journal* journal) noexcept nogil
 
+# Readers hold so much of what was retired that nearly no segment is left, or none was. Sleeping does not help: what they hold may
+# be on its way to sockets of the very thread that asks. Whoever makes load does the rest of its work, and comes back when it gets
+# the mail. The memory of the slack is for what must still be written meanwhile.
+cdef inline bint journal_choked(Journal* journal) noexcept nogil:
+    return load_relaxed_u32(&journal.segments.choked)
+
+# Post `mail` to `box` once the journal is not choked (at once if it is not now), or fails, or closes. Registered as for
+# journal_want_sync, with which it shares mail and box.
+cdef void journal_want_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil
+
+# A STORE_FULL that will pass: nothing is wrong with the disk.
+cdef inline bint journal_will_have_room(Journal* journal, Status why) noexcept nogil:
+    return why == STORE_FULL and load_acquire_u32(&journal.health) == <uint32_t>OK
+
 # Ask the commit thread to make everything up to `position` durable, and to post `mail` to `box` each time `durable` has
 # moved until it is there (also when the journal fails: durable then never comes). One mail per thread, at most
 # SYNC_LISTENERS_MAX in all; it stays registered until journal_forget, after which it is not posted again.
@@ -232,3 +250,4 @@ cdef void journal_close(Journal* journal) noexcept nogil
 
 # For keeper.pyx.
 cdef void tell_listeners(Journal* journal) noexcept nogil
+cdef void tell_of_room(Journal* journal) noexcept nogil

@@ -193,6 +193,18 @@ cdef void tell_listeners(Journal* journal) noexcept nogil:
     spin_unlock(&journal.listeners_lock)
 
 
+cdef void tell_of_room(Journal* journal) noexcept nogil:
+    cdef Listener* listener
+    cdef uint32_t i
+    spin_lock(&journal.listeners_lock)
+    for i in range(journal.listener_count):
+        listener = &journal.listeners[i]
+        if listener.wants_room:
+            listener.wants_room = 0
+            mailbox_post(listener.box, listener.mail)
+    spin_unlock(&journal.listeners_lock)
+
+
 cdef Listener* find_listener(Journal* journal, Mail* mail) noexcept nogil:
     cdef uint32_t i
     for i in range(journal.listener_count):
@@ -201,17 +213,35 @@ cdef Listener* find_listener(Journal* journal, Mail* mail) noexcept nogil:
     return NULL
 
 
-cdef void journal_want_sync(Journal* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil:
-    cdef uint64_t wanted = load_acquire_u64(&journal.wanted)
-    cdef Listener* listener
-    spin_lock(&journal.listeners_lock)
-    listener = find_listener(journal, mail)
+cdef Listener* listener_of(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:
+    """Under listeners_lock. NULL: there are too many."""
+    cdef Listener* listener = find_listener(journal, mail)
     if listener == NULL and journal.listener_count < SYNC_LISTENERS_MAX:
         listener = &journal.listeners[journal.listener_count]
         journal.listener_count += 1
         listener.box = box
         listener.mail = mail
         listener.wanted = 0
+        listener.wants_room = 0
+    return listener
+
+
+cdef void journal_want_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:
+    cdef Listener* listener
+    spin_lock(&journal.listeners_lock)
+    listener = listener_of(journal, box, mail)
+    if listener != NULL:
+        listener.wants_room = 1
+    spin_unlock(&journal.listeners_lock)
+    if not journal_choked(journal):             # the keeper may not have seen the listener
+        mailbox_post(box, mail)
+
+
+cdef void journal_want_sync(Journal* journal, uint64_t position, Mailbox* box, Mail* mail) noexcept nogil:
+    cdef uint64_t wanted = load_acquire_u64(&journal.wanted)
+    cdef Listener* listener
+    spin_lock(&journal.listeners_lock)
+    listener = listener_of(journal, box, mail)
     if listener != NULL and listener.wanted < position:
         listener.wanted = position
     spin_unlock(&journal.listeners_lock)
@@ -247,6 +277,7 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
     waker_init(&journal.commit_waker)
     if not segments_init(&journal.segments, directory, segment_bytes, most_segments, slack_bytes, memory):
         return NO_MEMORY
+    journal.segments.bell = &journal.keeper_waker
     return OK
 
 

@@ -2,7 +2,7 @@
 from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport (
-    cpu_pause, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock, spin_unlock, store_relaxed_u64,
+    cas_u32, cpu_pause, fence_seq_cst, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock, spin_unlock, store_relaxed_u64,
     store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.block cimport ref_release
@@ -14,7 +14,7 @@ from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, q
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
     MARK_PAD, MARK_RESERVED, Entry, count, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
-    journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners,
+    journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners, tell_of_room,
 )
 from robustmq._fastpath.stores.segment cimport (
     SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_settle, segment_unlist, segments_full, segments_trim,
@@ -37,6 +37,18 @@ cdef void write_pad(Segment* segment, uint64_t offset, uint64_t n) noexcept nogi
     store_release_u64(&(<Entry*>(segment.base + offset)).mark, <uint64_t>segment.nonce << 32 | n << 2 | MARK_PAD)
 
 
+cdef bint crowded(Journal* journal) noexcept nogil:
+    return journal_listed(journal) + load_acquire_u32(&journal.segments.pinned) > journal.segments.enough
+
+
+cdef void choke(Journal* journal) noexcept nogil:
+    """Under roll_lock. The keeper looks whether somebody has let go meanwhile."""
+    if cas_u32(&journal.segments.choked, 0, 1):
+        count(&journal.counters.chokes, 1)
+    fence_seq_cst()
+    waker_ring(&journal.keeper_waker)
+
+
 cdef Status make_spare(Journal* journal) noexcept nogil:
     """The segment that comes next; under roll_lock. What is wrong with the disk is sticky: who waited for the lock while
     another thread found out does not try again."""
@@ -44,7 +56,8 @@ cdef Status make_spare(Journal* journal) noexcept nogil:
     if journal_health(journal) != OK:
         return journal_health(journal)
     if segments_full(&journal.segments, sequence):
-        return STORE_FULL               # all slots taken: the keeper is far behind. Not the disk's fault, so not sticky
+        choke(journal)                  # all slots taken. Not the disk's fault, so not sticky
+        return STORE_FULL
     journal.spare = segment_prepare(&journal.segments, sequence)
     if journal.spare == NULL:
         if journal.memory:
@@ -81,6 +94,8 @@ cdef Status journal_roll(Journal* journal, uint64_t tail) noexcept nogil:
         if not journal.pressed and journal_listed(journal) > journal.most_segments + PRESSED:
             count(&journal.counters.presses, 1)
             store_release_u32(&journal.pressed, 1)
+        if crowded(journal):
+            choke(journal)
     pthread_mutex_unlock(&journal.roll_lock)
     return why
 
@@ -282,6 +297,21 @@ cdef void relieve(Journal* journal) noexcept nogil:
     pthread_mutex_unlock(&journal.roll_lock)
 
 
+cdef void unchoke(Journal* journal) noexcept nogil:
+    """There is a segment for the next roll and readers hold less than enough, or there never will be."""
+    cdef bint over
+    if not load_relaxed_u32(&journal.segments.choked):
+        return
+    pthread_mutex_lock(&journal.roll_lock)
+    over = journal_health(journal) != OK or load_acquire_u32(&journal.stopping) or (not crowded(journal) and (
+        journal.spare != NULL or not segments_full(&journal.segments, (journal_tail(journal) - 1 >> journal.segments.shift) + 1)))
+    if over:
+        store_release_u32(&journal.segments.choked, 0)
+    pthread_mutex_unlock(&journal.roll_lock)
+    if over:
+        tell_of_room(journal)
+
+
 cdef Status journal_retire_oldest(Journal* journal, Journal* newest) noexcept nogil:
     cdef uint64_t sequence = journal.start >> journal.segments.shift
     cdef uint64_t end = sequence + 1 << journal.segments.shift
@@ -337,6 +367,7 @@ cdef void keep(Journal* journal, int slot) noexcept nogil:
         leave(slot)
     if journal_health(journal) != OK:
         relieve(journal)
+        unchoke(journal)
         if journal.behind != NULL:
             waker_ring(journal.behind)          # who waits for the sealer is told, too
         return
@@ -348,6 +379,7 @@ cdef void keep(Journal* journal, int slot) noexcept nogil:
     # A roll may have found the bound broken, and say so after the retirer had looked for the last time.
     if load_relaxed_u32(&journal.pressed) and (journal.behind == NULL or journal_listed(journal) <= journal.most_segments):
         relieve(journal)
+    unchoke(journal)
     segments_trim(&journal.segments)
     if journal_tail(journal) & (journal.segments.size - 1) >= half and journal_health(journal) == OK:
         prepare_spare(journal)
@@ -369,6 +401,7 @@ cdef void* keeper_main(void* arg) noexcept nogil:
         keep(journal, slot)
         waker_wait(&journal.keeper_waker)
     relieve(journal)
+    unchoke(journal)
     if slot >= 0:
         qsbr_unregister(slot)
     return NULL

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
-from robustmq._fastpath.stores.journal cimport Journal, journal_pressed
+from robustmq._fastpath.stores.journal cimport Journal, journal_choked, journal_pressed, journal_want_room
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.producers cimport ProducerBounds
 
@@ -43,3 +43,16 @@ cdef inline bint log_pressed(LogCore* core) noexcept nogil:
     return core.wal != NULL and journal_pressed(core.wal) or journal_pressed(core.memory)
 
 cdef void log_wait_room(LogCore* core) noexcept nogil
+
+# The same for journal_choked and journal_want_room. True: one is, and `mail` will come.
+cdef inline bint log_choked(LogCore* core) noexcept nogil:
+    return core.wal != NULL and journal_choked(core.wal) or journal_choked(core.memory)
+
+cdef inline bint log_want_room(LogCore* core, Mailbox* box, Mail* mail) noexcept nogil:
+    cdef bint wal = core.wal != NULL and journal_choked(core.wal)
+    cdef bint memory = journal_choked(core.memory)
+    if wal:
+        journal_want_room(core.wal, box, mail)
+    if memory:
+        journal_want_room(core.memory, box, mail)
+    return wal or memory

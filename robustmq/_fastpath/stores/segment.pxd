@@ -13,6 +13,7 @@ removed by the keeper. `free_list` is a lock-guarded stack, because the last rea
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_ptr
 from robustmq._fastpath.block cimport Ref
+from robustmq._fastpath.platform cimport waker_t
 
 
 cdef enum:
@@ -45,6 +46,9 @@ cdef struct SegmentStore:
     uint32_t pinned             # retired and still referenced; atomic
     uint32_t made               # segments in being; atomic
     uint32_t limit              # segments in being at most
+    uint32_t enough             # listed and pinned above it: readers hold too much
+    uint32_t choked             # 1: who lets go of a retired segment rings `bell`; atomic
+    waker_t* bell
     Segment* free_list
     char directory[4096]
 

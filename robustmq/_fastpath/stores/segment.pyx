@@ -4,12 +4,14 @@ from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
-from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr
+from robustmq._fastpath.atomic cimport (
+    fence_seq_cst, fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr,
+)
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE, clock_wall_ms, close,
     directory_sync, file_preallocate, file_size, file_sync, memory_huge, memory_sync, mmap, munmap, open, random_u32, rename,
-    set_errno, unlink,
+    set_errno, unlink, waker_ring,
 )
 
 
@@ -35,6 +37,7 @@ cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t siz
     store.size = size
     while (<uint64_t>1 << store.shift) < size:
         store.shift += 1
+    store.enough = <uint32_t>(2 * most + 4)
     store.limit = <uint32_t>(2 * most + 4 + ((slack_bytes + size - 1) >> store.shift))
     while slots < store.limit:          # room for segments that readers pin while the tail goes on
         slots *= 2
@@ -72,7 +75,8 @@ cdef void segments_close(SegmentStore* store) noexcept nogil:
 
 
 cdef void segment_freed(Ref* ref) noexcept nogil:
-    """The last reference is gone: the segment may be used again. No system call: this may be a reactor."""
+    """The last reference is gone: the segment may be used again. No system call but while somebody waits for that: this may
+    be a reactor."""
     cdef Segment* segment = <Segment*>ref
     cdef SegmentStore* store = segment.store
     spin_lock(&store.free_lock)
@@ -80,6 +84,9 @@ cdef void segment_freed(Ref* ref) noexcept nogil:
     store.free_list = segment
     spin_unlock(&store.free_lock)
     fetch_sub_u32(&store.pinned, 1)
+    fence_seq_cst()
+    if load_acquire_u32(&store.choked):
+        waker_ring(store.bell)
 
 
 cdef Segment* segment_wrap(SegmentStore* store, uint8_t* base, int fd) noexcept nogil:

@@ -54,8 +54,9 @@ cdef bint session_log_begin(LogCore* core, uint64_t number) noexcept nogil
 # They do not count any more.
 cdef void session_log_end(LogCore* core, uint64_t number) noexcept nogil
 
+# `tail`: of the journal before what the events say; they may be written later than that.
 # Both: STORE_FULL, STORE_FAILED, TOO_LARGE, NO_MEMORY as journal_append. OK without doing anything in memory.
-cdef Status session_log_events(LogCore* core, uint64_t number, uint64_t sequence, const uint8_t* body,
+cdef Status session_log_events(LogCore* core, uint64_t number, uint64_t sequence, uint64_t tail, const uint8_t* body,
                                uint64_t n) noexcept nogil
 
 # `*durable_at`: where journal_durable must be before the snapshot survives power loss.

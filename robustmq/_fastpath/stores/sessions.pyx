@@ -108,12 +108,12 @@ cdef Status write(Journal* journal, uint64_t number, uint16_t flags, uint64_t se
     return journal_append(journal, &head, body, n, NULL, 0, position)
 
 
-cdef Status session_log_events(LogCore* core, uint64_t number, uint64_t sequence, const uint8_t* body,
+cdef Status session_log_events(LogCore* core, uint64_t number, uint64_t sequence, uint64_t tail, const uint8_t* body,
                                uint64_t n) noexcept nogil:
     cdef uint64_t position = 0
     if core.wal == NULL:
         return OK
-    return write(core.wal, number, 0, sequence, journal_tail(core.wal), body, n, &position)
+    return write(core.wal, number, 0, sequence, tail, body, n, &position)
 
 
 cdef Status session_log_snapshot(LogCore* core, uint64_t number, uint64_t sequence, uint64_t floor, const uint8_t* body,

@@ -20,7 +20,7 @@ cdef dict journal_stats(Journal* journal):
     return {
         "entries": c.entries, "bytes": c.bytes, "syncs": c.syncs, "sync_ns": c.sync_ns, "sync_ns_max": c.sync_ns_max,
         "sync_buckets": list(c.sync_buckets), "rolls": c.rolls, "roll_makes": c.roll_makes,
-        "retired": c.retired, "presses": c.presses, "segments": load_acquire_u32(&journal.segments.made),
+        "retired": c.retired, "presses": c.presses, "chokes": c.chokes, "segments": load_acquire_u32(&journal.segments.made),
         "pinned": load_acquire_u32(&journal.segments.pinned), "segment_bytes": journal.segments.size,
         "start": journal_start(journal), "tail": journal_tail(journal), "durable": journal_durable(journal),
         "bytes_kept": journal_tail(journal) - journal_start(journal),

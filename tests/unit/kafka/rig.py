@@ -59,9 +59,10 @@ EXPIRATION_MS = 3_600_000
 class Rig:
     """Topics on a log, and connections to them."""
 
-    def __init__(self, directory: Path | None = None, **limits: int) -> None:
-        self.log = Log(directory, segment_bytes=8 << 20, journal_bytes=64 << 20, memory_bytes=64 << 20,
-                       producer_expiration_ms=EXPIRATION_MS)
+    def __init__(self, directory: Path | None = None, sizes: dict[str, int] | None = None, **limits: int) -> None:
+        """`sizes`: of the log, others than these."""
+        self.log = Log(directory, **{"segment_bytes": 8 << 20, "journal_bytes": 64 << 20, "memory_bytes": 64 << 20,
+                                     "producer_expiration_ms": EXPIRATION_MS} | (sizes or {}))
         self.topics = Topics(self.log)
         self.exchange = Exchange(self.topics)
         self.protocol = KafkaProtocol(self.topics, self.exchange, COLD_APIS, **limits)

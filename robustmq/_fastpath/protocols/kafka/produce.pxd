@@ -13,4 +13,8 @@ from robustmq._fastpath.status cimport Status
 
 # One whole request without its size prefix. OK: answered, or in the list of those that wait for the journal. With
 # acks=0 nothing is answered, and an error closes the connection, which is the client's only sign.
+# PARKED: the journal has no room but will have; the link waits for that, and the same request comes again.
 cdef Status produce(Session* session, const Request* request, const uint8_t* frame, uint64_t n) noexcept nogil
+
+# The connection ends: of a request that waits for room.
+cdef void produce_forget(Session* session) noexcept nogil

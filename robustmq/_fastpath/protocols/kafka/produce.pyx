@@ -1,7 +1,7 @@
 """Produce; the contract is in produce.pxd."""
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memset, strlen
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset, strlen
 from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, ATTRIBUTE_TRANSACTIONAL, BATCH_HEADER, CODEC_NONE, CODEC_ZSTD, RecordView,
@@ -14,12 +14,12 @@ from robustmq._fastpath.cursor cimport (
 from robustmq._fastpath.platform cimport clock_wall_ms
 from robustmq._fastpath.protocols.kafka.errors cimport ERROR_LOWEST, KafkaError, error_of
 from robustmq._fastpath.protocols.kafka.pending cimport pending_send
-from robustmq._fastpath.protocols.kafka.state cimport Lane, Session
+from robustmq._fastpath.protocols.kafka.state cimport Begun, Lane, Session
 from robustmq._fastpath.protocols.kafka.wire cimport (
     PARTITIONS_MAX, PRODUCE_FLEXIBLE, PRODUCE_LOG_START, PRODUCE_RECORD_ERRORS, PRODUCE_TOPIC_IDS, PRODUCE_ZSTD,
     Request, read_string, read_topic, skip_header)
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport EntryFlags
+from robustmq._fastpath.stores.journal cimport EntryFlags, journal_will_have_room
 from robustmq._fastpath.stores.partition cimport Appended, Partition, partition_append_aux
 from robustmq._fastpath.writer cimport (
     Writer, write_bytes, write_count, write_kstring, write_u16, write_u32, write_u64, write_u8,
@@ -166,29 +166,33 @@ cdef Partition* writable(Topic* topic, int32_t number, bint by_id, Outcome* outc
     return (<Partition**>load_acquire_ptr(&topic.partitions))[number]
 
 
-cdef void append(Session* session, Topic* topic, Partition* partition, const uint8_t* batch, int32_t n,
+cdef bint append(Session* session, Topic* topic, Partition* partition, const uint8_t* batch, int32_t n,
                  int16_t version, Outcome* outcome) noexcept nogil:
+    """False: the journal has no room, but will have."""
     cdef Appended appended
     cdef Status status
     cdef int64_t now_ms = 0
     if refused(topic, batch, n, version, outcome):
-        return
+        return True
     memset(&appended, 0, sizeof(Appended))
     if batch_producer_id(batch) >= 0:
         now_ms = clock_wall_ms()
     status = partition_append_aux(partition, batch, <uint64_t>n, EntryFlags.FROM_KAFKA, 0, <uint64_t>now_ms, &appended)
+    if journal_will_have_room(partition.journal, status):
+        return False
     outcome.error = error_of(status)
     if status != Status.OK and status != Status.DUPLICATE:
-        return
+        return True
     outcome.base_offset = <int64_t>appended.base_offset
     outcome.log_start = <int64_t>appended.log_start
     outcome.append_time_ms = appended.append_time_ms
     outcome.durable_at = appended.durable_at
     if status == Status.DUPLICATE:
-        return
+        return True
     session.lane.counters.produced_bytes += <uint64_t>n
     session.lane.counters.produced_records += <uint64_t>batch_record_count(batch)
     routes_notify(session.kafka.exchange, topic, partition)
+    return True
 
 
 cdef bint make_room(Lane* lane, Writer* w, uint64_t n) noexcept nogil:
@@ -231,9 +235,17 @@ cdef void write_outcome(Writer* w, int32_t number, int16_t version, const Outcom
         write_u8(w, 0)
 
 
+cdef void write_topic(Writer* w, const uint8_t* name, int32_t n, bint by_id, bint flexible) noexcept nogil:
+    if by_id:
+        write_bytes(w, name, <uint64_t>n)
+    else:
+        write_kstring(w, name, <uint32_t>n, flexible)
+
+
 cdef Status produce_topics(Session* session, const Request* request, const Head* head, Cursor* c, Writer* w,
                            uint64_t* durable_at, bint* failed) noexcept nogil:
-    """Append every batch, in order, and write its outcome."""
+    """Append every batch, in order, and write its outcome. PARKED: before the step session.begun.steps there is no room; the
+    steps before it are not taken again."""
     cdef bint flexible = request.version >= PRODUCE_FLEXIBLE
     cdef bint by_id = request.version >= PRODUCE_TOPIC_IDS
     cdef Lane* lane = session.lane
@@ -243,19 +255,21 @@ cdef Status produce_topics(Session* session, const Request* request, const Head*
     cdef Topic* topic
     cdef Partition* partition
     cdef Outcome outcome
+    cdef uint32_t step = 0
     while topics > 0:
         topics -= 1
         name = read_topic(c, by_id, flexible, &name_n)
         partitions = cursor_count(c, flexible, 5)
-        if not make_room(lane, w, <uint64_t>name_n + TOPIC_ROOM):
-            return Status.NO_MEMORY
         if by_id:
             topic = topic_find_id(session.kafka.topics, name)
-            write_bytes(w, name, <uint64_t>name_n)
         else:
             topic = topic_find(session.kafka.topics, name, <uint32_t>name_n)
-            write_kstring(w, name, <uint32_t>name_n, flexible)
-        write_count(w, partitions, flexible)
+        if step >= session.begun.steps:
+            if not make_room(lane, w, <uint64_t>name_n + TOPIC_ROOM):
+                return Status.NO_MEMORY
+            write_topic(w, name, name_n, by_id, flexible)
+            write_count(w, partitions, flexible)
+        step += 1
         if topic != NULL:
             routes_refresh(session.kafka.exchange, topic)
         while partitions > 0:
@@ -264,11 +278,15 @@ cdef Status produce_topics(Session* session, const Request* request, const Head*
             batch = read_records(c, flexible, &n)
             if flexible:
                 cursor_skip_tags(c)
+            step += 1
+            if step <= session.begun.steps:
+                continue
             outcome = Outcome(-1, -1, -1, 0, head.message, -1, head.error)
             if head.error == KafkaError.NONE:
                 partition = writable(topic, number, by_id, &outcome)
-                if partition != NULL:
-                    append(session, topic, partition, batch, n, request.version, &outcome)
+                if partition != NULL and not append(session, topic, partition, batch, n, request.version, &outcome):
+                    session.begun.steps = step - 1
+                    return Status.PARKED
             durable_at[0] = max(durable_at[0], outcome.durable_at)
             if outcome.error != KafkaError.NONE:
                 failed[0] = True
@@ -278,8 +296,41 @@ cdef Status produce_topics(Session* session, const Request* request, const Head*
             write_outcome(w, number, request.version, &outcome)
         if flexible:
             cursor_skip_tags(c)
-            write_u8(w, 0)
+            if step >= session.begun.steps:
+                write_u8(w, 0)
+        step += 1
     return Status.OK
+
+
+cdef Status put_aside(Session* session, const Writer* w, uint64_t durable_at, bint failed) noexcept nogil:
+    """Until there is room: the request comes again then."""
+    cdef Begun* begun = &session.begun
+    cdef uint64_t n = <uint64_t>(w.p - session.lane.scratch)
+    cdef uint8_t* response = <uint8_t*>malloc(n)
+    if response == NULL:
+        return Status.NO_MEMORY
+    memcpy(response, session.lane.scratch, n)
+    free(begun.response)
+    begun.response = response
+    begun.n = n
+    begun.durable_at = durable_at
+    begun.failed = failed
+    session.link.host.await_room(session.link)
+    return Status.PARKED
+
+
+cdef bint take_up(Session* session, Writer* w, uint64_t* durable_at, bint* failed) noexcept nogil:
+    if not make_room(session.lane, w, session.begun.n):
+        return False
+    write_bytes(w, session.begun.response, session.begun.n)
+    durable_at[0] = session.begun.durable_at
+    failed[0] = session.begun.failed
+    return True
+
+
+cdef void produce_forget(Session* session) noexcept nogil:
+    free(session.begun.response)
+    memset(&session.begun, 0, sizeof(Begun))
 
 
 cdef Status produce(Session* session, const Request* request, const uint8_t* frame, uint64_t n) noexcept nogil:
@@ -297,12 +348,18 @@ cdef Status produce(Session* session, const Request* request, const uint8_t* fra
     writer_init(&w, lane.scratch, lane.scratch_cap)
     if not make_room(lane, &w, HEAD_ROOM):
         return Status.NO_MEMORY
-    w.p += 4
-    write_u32(&w, <uint32_t>request.correlation_id)
-    if flexible:
-        write_u8(&w, 0)                                                 # response header v1
-    write_count(&w, head.topics, flexible)
+    if session.begun.response == NULL:
+        w.p += 4
+        write_u32(&w, <uint32_t>request.correlation_id)
+        if flexible:
+            write_u8(&w, 0)                                             # response header v1
+        write_count(&w, head.topics, flexible)
+    elif not take_up(session, &w, &durable_at, &failed):
+        return Status.NO_MEMORY
     status = produce_topics(session, request, &head, &c, &w, &durable_at, &failed)
+    if status == Status.PARKED:
+        return put_aside(session, &w, durable_at, failed)
+    produce_forget(session)
     if status == Status.OK and head.acks == 0:
         status = Status.PROTOCOL_ERROR if failed else Status.OK
     elif status == Status.OK and not make_room(lane, &w, HEAD_ROOM):

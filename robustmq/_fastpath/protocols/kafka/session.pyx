@@ -10,7 +10,7 @@ from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
 from robustmq._fastpath.protocols.kafka.fetch cimport fetch, fetch_answer, fetch_drop, fetch_ready
 from robustmq._fastpath.protocols.kafka.pending cimport pending_clear, pending_full, pending_sync_failed, pending_synced
 from robustmq._fastpath.protocols.kafka.plan cimport plan_free
-from robustmq._fastpath.protocols.kafka.produce cimport produce
+from robustmq._fastpath.protocols.kafka.produce cimport produce, produce_forget
 from robustmq._fastpath.protocols.kafka.state cimport (
     COLD_REQUEST_MAX, Api, Kafka, Session, Wait)
 from robustmq._fastpath.protocols.kafka.wire cimport API_KEYS, HEADER_PREFIX, ApiKey, Request, read_prefix
@@ -100,6 +100,9 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
             return wait_for_turn(session)
         used[0] += 4 + <uint64_t>size
         status = serve(session, block, &request, at + 4, size, now_ns)
+        if session.begun.response != NULL:
+            used[0] -= 4 + <uint64_t>size
+            session.lane.counters.requests[request.key] -= 1
         if status != Status.OK:
             return status
     return Status.OK
@@ -185,6 +188,7 @@ cdef void on_close(Link* link, Status why, int64_t now_ns) noexcept nogil:
     fetch_drop(session)
     plan_free(&session.plan)
     pending_clear(session)
+    produce_forget(session)
     session.lane.counters.connections -= 1
     session.link = NULL
     session_free_when_idle(session)

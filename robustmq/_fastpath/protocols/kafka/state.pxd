@@ -81,6 +81,15 @@ cdef struct Pending:
     # bytes follow
 
 
+# A Produce that the log had no room for (it will have), up to the partition that waits: the request comes again.
+cdef struct Begun:
+    uint8_t* response               # so far; NULL: none has begun
+    uint64_t n
+    uint64_t durable_at
+    uint32_t steps                  # topics and partitions that are in it
+    bint failed
+
+
 # One partition of a Fetch.
 cdef struct Want:
     Waiter waiter                   # linked while the request is parked
@@ -123,6 +132,7 @@ cdef struct Session:
     uint64_t pending_bytes
     Pending* pending_first
     Pending* pending_last
+    Begun begun
     Plan plan
 
 

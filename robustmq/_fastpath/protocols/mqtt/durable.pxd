@@ -4,7 +4,9 @@
     now and then      a snapshot: what rebuilds the session from nothing, in the same words
 
 An event stands in the journal before the packet that follows from it can reach the socket: callbacks of the session end
-with `ledger_flush`, and a reactor writes after them. A message that waits in the queue is not written: the log has it, and
+with `ledger_flush`, and a reactor writes after them. When the journal has no room for events (it will have: its health is OK) they
+are kept, in order, and the connection ends without the output that depends on them; they are written before the session's next
+events, its next snapshot, or its next connection. When the disk is full or fails they are lost and counted. A message that waits in the queue is not written: the log has it, and
 a restart delivers it again (stores/sessions.pxd). Only what came out of order is: a retained message, a share of a group.
 
 Owner: the session's reactor; a Ledger serves all sessions of its reactor and is empty between callbacks.
@@ -72,12 +74,18 @@ cdef void ledger_id(Session* session, EventKind kind, uint16_t id) noexcept nogi
 # `records` more were delivered to the session, or may have been.
 cdef void ledger_considered(Session* session, uint32_t records) noexcept nogil
 
-cdef void ledger_write(Session* session) noexcept nogil
+# Not OK: nothing may be sent that depends on these events, or on those before them. STORE_FULL with a healthy journal: kept.
+cdef Status ledger_write(Session* session) noexcept nogil
+
+cdef void ledger_end(Session* session) noexcept nogil
 
 cdef inline void ledger_flush(Session* session) noexcept nogil:
     """Before the callback ends. Without events: nothing."""
-    if session.durable and session.core.ledgers[session.consumer.reactor].len:
-        ledger_write(session)
+    if session.durable and (session.core.ledgers[session.consumer.reactor].len or session.backlog.len):
+        ledger_end(session)
+
+# Before a connection is attached: what was kept. Not OK: there is no room yet.
+cdef Status ledger_catch_up(Session* session) noexcept nogil
 
 
 # Mail.run of a SnapshotCommand: the session's reactor writes the snapshot and tells the control plane.

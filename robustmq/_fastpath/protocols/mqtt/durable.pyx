@@ -1,16 +1,24 @@
 """Events and snapshots of a session; the contract is in durable.pxd."""
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX
+from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
+from robustmq._fastpath.out cimport out_clear
 from robustmq._fastpath.protocols.mqtt.rings cimport SlotBits, slots_at, slots_count
-from robustmq._fastpath.protocols.mqtt.session cimport Grant, Ledger
+from robustmq._fastpath.protocols.mqtt.session cimport Grant, Ledger, SessionState, session_move
+from robustmq._fastpath.stores.journal cimport journal_tail, journal_will_have_room
 from robustmq._fastpath.stores.sessions cimport session_log_events, session_log_snapshot
 
 
 cdef enum:
     LEDGER_FIRST = 4096
     LEDGER_MAX = 65536          # bytes of one entry of events, about
+
+
+cdef struct Kept:               # before the events of an entry that is to be written later
+    uint64_t tail
+    uint64_t n
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
@@ -102,16 +110,77 @@ cdef bint tell(Session* session, uint32_t kind, uint64_t value) noexcept nogil:
     return True
 
 
-cdef void ledger_write(Session* session) noexcept nogil:
+cdef Status put_entry(Session* session, uint64_t tail, const uint8_t* body, uint32_t n) noexcept nogil:
+    cdef Core* core = session.core
+    cdef Status status = session_log_events(core.log, session.consumer.number, session.sequence + 1, tail, body, n)
+    if status == Status.OK:
+        session.sequence += 1
+        session.events_end = journal_tail(core.wal)
+        session.events_bytes += n
+    return status
+
+
+cdef bint keep(Session* session, uint64_t tail, const Ledger* ledger) noexcept nogil:
+    """Events for later. False: memory is out."""
+    cdef Kept head
+    if not room(&session.backlog, <uint32_t>sizeof(Kept) + ledger.len):
+        return False
+    head.tail = tail
+    head.n = ledger.len
+    memcpy(session.backlog.data + session.backlog.len, &head, sizeof(Kept))
+    memcpy(session.backlog.data + session.backlog.len + sizeof(Kept), ledger.data, ledger.len)
+    session.backlog.len += <uint32_t>sizeof(Kept) + ledger.len
+    return True
+
+
+cdef Status ledger_catch_up(Session* session) noexcept nogil:
+    cdef Ledger* backlog = &session.backlog
+    cdef Status status = Status.OK
+    cdef uint32_t at = 0
+    cdef Kept head
+    while at < backlog.len and status == Status.OK:
+        memcpy(&head, backlog.data + at, sizeof(Kept))
+        status = put_entry(session, head.tail, backlog.data + at + sizeof(Kept), <uint32_t>head.n)
+        if status == Status.OK:
+            at += <uint32_t>(sizeof(Kept) + head.n)
+    if at < backlog.len and not journal_will_have_room(session.core.wal, status):
+        session.counters.events_lost += 1
+        at = backlog.len
+    if at:
+        backlog.len -= at
+        memmove(backlog.data, backlog.data + at, backlog.len)
+    if backlog.len == 0:
+        free(backlog.data)
+        backlog.data = NULL
+        backlog.cap = 0
+    return status
+
+
+cdef Status ledger_write(Session* session) noexcept nogil:
     cdef Ledger* ledger = ledger_of(session)
-    session.sequence += 1
-    if session_log_events(session.core.log, session.consumer.number, session.sequence, ledger.data,
-                          ledger.len) != Status.OK:
-        session.counters.events_lost += 1       # after a restart the session is as it was before this turn
-    session.events_bytes += ledger.len
-    ledger.len = 0
+    cdef uint64_t tail = journal_tail(session.core.wal)
+    cdef Status status = ledger_catch_up(session) if session.backlog.len else Status.OK
+    if ledger.len:
+        if status == Status.OK:
+            status = put_entry(session, tail, ledger.data, ledger.len)
+        if status != Status.OK and not (journal_will_have_room(session.core.wal, status) and keep(session, tail, ledger)):
+            session.counters.events_lost += 1   # after a restart the session is as it was before this turn
+        ledger.len = 0
     if session.events_bytes >= SNAPSHOT_EVENTS:
         wish(session)
+    return status
+
+
+cdef void ledger_end(Session* session) noexcept nogil:
+    cdef Link* link = session.link
+    ledger_write(session)
+    if session.backlog.len == 0 or link == NULL:
+        return
+    # No word of it may go out. What went out before may have ended within a packet: no word at all.
+    out_clear(&link.out)
+    session.said_goodbye = 1
+    session_move(session, SessionState.CLOSING)
+    link.host.close(link, Status.STORE_FULL)
 
 
 cdef void ledger_considered(Session* session, uint32_t records) noexcept nogil:
@@ -157,7 +226,9 @@ cdef Status durable_snapshot(Session* session, uint64_t floor, uint64_t* durable
     durable_at[0] = 0
     body.data = NULL
     body.len = body.cap = 0
-    if put_all(&body, session):
+    if session.backlog.len:
+        status = ledger_catch_up(session)
+    if session.backlog.len == 0 and put_all(&body, session):
         session.sequence += 1
         session.consumer.floor = max(session.consumer.floor, floor)
         status = session_log_snapshot(session.core.log, session.consumer.number, session.sequence,

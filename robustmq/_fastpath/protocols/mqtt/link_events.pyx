@@ -7,9 +7,11 @@ from robustmq._fastpath.atomic cimport store_release_ptr
 from robustmq._fastpath.block cimport Block, ref_retain
 from robustmq._fastpath.link cimport Link, Protocol
 from robustmq._fastpath.out cimport out_commit, out_copy, out_reserve
-from robustmq._fastpath.protocols.mqtt.durable cimport ledger_flush
+from robustmq._fastpath.protocols.mqtt.answers cimport answers_sync_failed, answers_synced
+from robustmq._fastpath.protocols.mqtt.collector cimport collector_of
+from robustmq._fastpath.protocols.mqtt.durable cimport ledger_catch_up, ledger_flush
 from robustmq._fastpath.protocols.mqtt.inbound cimport (
-    collector_of, inbound_flush, inbound_publish, inbound_released, inbound_sync_failed, inbound_synced,
+    inbound_drop, inbound_flush, inbound_publish, inbound_released, inbound_room,
 )
 from robustmq._fastpath.protocols.mqtt.outbound cimport deliver
 from robustmq._fastpath.protocols.mqtt.session cimport (
@@ -133,7 +135,7 @@ cdef Status one_packet(Session* session, Collector* collector, Block* block, con
         status = decode_ack(frame + header, total - header, frame[0], session.version, &ack)
         if status != Status.OK:
             return status
-        return inbound_released(session, ack.packet_id) if rule == Rule.RELEASE else \
+        return inbound_released(session, collector, ack.packet_id) if rule == Rule.RELEASE else \
             window_acked(session, packet, &ack)
     if rule == Rule.PING:
         return put_pingresp(session) if frame[0] & 15 == 0 and total == 2 else Status.MALFORMED
@@ -160,6 +162,8 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
     cdef Status flushed
     if session == NULL:
         return first_packet(link, block, data, n, used, need)
+    if session.unstored != NULL:
+        return Status.PARKED
     collector = collector_of(session.core, session.consumer.reactor)
     if collector == NULL:
         return Status.NO_MEMORY
@@ -180,9 +184,11 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
             break
         session.counters.received[data[at] >> 4] += 1
         status = one_packet(session, collector, block, data + at, header, total, now_ns)
+        if session.unstored != NULL:
+            break                                                       # what came before it waits: it comes again
         at += total
     used[0] = at
-    flushed = inbound_flush(session, collector, now_ns)
+    flushed = inbound_flush(session, collector, now_ns) if session.unstored == NULL else Status.PARKED
     if flushed == Status.OK:
         flushed = window_pump(session)
     ledger_flush(session)
@@ -193,6 +199,9 @@ cdef Status on_attach(Link* link, const uint8_t* data, uint64_t n, Session* sess
     cdef Attach how
     cdef Status status
     memcpy(&how, data, sizeof(Attach))
+    inbound_drop(session)
+    if session.backlog.len and ledger_catch_up(session) != Status.OK and session.backlog.len:
+        return Status.STORE_FULL
     status = session_attach(session, link, &how, data + sizeof(Attach), n - sizeof(Attach), now_ns)
     if status != Status.OK:
         return status
@@ -250,6 +259,19 @@ cdef void on_drained(Link* link, int64_t now_ns) noexcept nogil:
     link.host.touch(link)
 
 
+cdef void on_room(Link* link, int64_t now_ns) noexcept nogil:
+    cdef Session* session = <Session*>link.session
+    cdef Status status
+    if session == NULL or session.unstored == NULL:
+        return
+    status = inbound_room(session, now_ns)
+    if status == Status.OK:
+        status = window_pump(session)
+    ledger_flush(session)
+    if status != Status.OK and status != Status.PARKED:
+        link.host.close(link, status)
+
+
 cdef void on_arrival(Session* session, int64_t now_ns) noexcept nogil:
     if session.link != NULL:
         on_drained(session.link, now_ns)
@@ -257,12 +279,12 @@ cdef void on_arrival(Session* session, int64_t now_ns) noexcept nogil:
 
 cdef void on_sync_failed(Link* link, int64_t now_ns) noexcept nogil:
     if link.session != NULL:
-        inbound_sync_failed(<Session*>link.session)
+        answers_sync_failed(<Session*>link.session)
 
 
 cdef void on_synced(Link* link, uint64_t position, int64_t now_ns) noexcept nogil:
     if link.session != NULL:
-        inbound_synced(<Session*>link.session, position)
+        answers_synced(<Session*>link.session, position)
         link.host.touch(link)
 
 
@@ -274,6 +296,7 @@ cdef void on_close(Link* link, Status why, int64_t now_ns) noexcept nogil:
         if why < Status.PEER_CLOSED:
             session.counters.refused += 1
         session_goodbye(session, reason_of(why))                        # [MQTT-4.13.1-1]
+    inbound_drop(session)
     session_detach(session)
 
 
@@ -288,4 +311,5 @@ cdef void events_install(Core* core) noexcept nogil:
     core.table.on_drained = on_drained
     core.table.on_synced = on_synced
     core.table.on_sync_failed = on_sync_failed
+    core.table.on_room = on_room
     core.table.on_close = on_close

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from robustmq._fastpath.broker.rounds cimport Round
 from robustmq._fastpath.link cimport ProtocolHandle
-from robustmq._fastpath.mailbox cimport Mailbox
+from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.protocols.mqtt.session cimport Core, Session
 
 
@@ -11,6 +11,8 @@ cdef class MqttProtocol(ProtocolHandle):
     cdef object keep            # the handles whose structures `core` points into
     cdef int qsbr               # slot of the control plane's thread while it publishes, -1
     cdef Mailbox box            # News of sessions; event_fd -1: the log is in memory, sessions end with the broker
+    cdef Mail room              # of await_room
+    cdef object on_room
     cdef Round round
     cdef object loop            # which watches `box`, None
     cdef dict durable           # number -> address, of the sessions that survive the broker

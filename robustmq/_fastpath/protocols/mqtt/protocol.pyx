@@ -22,7 +22,8 @@ from robustmq._fastpath.stores.sessions cimport (
     SessionMark, session_log_begin, session_log_end, session_log_found, session_log_hold, session_log_recovered,
     session_log_release,
 )
-from robustmq._fastpath.protocols.mqtt.inbound cimport collector_free, inbound_publish_frame
+from robustmq._fastpath.protocols.mqtt.collector cimport collector_free
+from robustmq._fastpath.protocols.mqtt.inbound cimport inbound_drop, inbound_publish_frame
 from robustmq._fastpath.protocols.mqtt.link_events cimport events_install
 from robustmq._fastpath.protocols.mqtt.session cimport (
     DROPS, Attach, Core, Counters, Session, SessionState, session_detach, session_forget, session_free, session_goodbye,
@@ -33,6 +34,7 @@ from robustmq._fastpath.protocols.mqtt.wire cimport Reason
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_retire, qsbr_unregister
 from robustmq._fastpath.protocols.mqtt.stalled cimport stalled_wake
 from robustmq._fastpath.status cimport Status
+from robustmq._fastpath.stores.journal cimport journal_forget, journal_health, journal_want_room
 from robustmq._fastpath.stores.log cimport Log, log_wal
 
 
@@ -59,6 +61,7 @@ cdef void run_end(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     if link != NULL:
         session_goodbye(session, command.reason)
         link.host.touch(link)
+        inbound_drop(session)
         session_detach(session)
         link.host.close(link, Status.TAKEN_OVER if command.reason == Reason.SESSION_TAKEN_OVER else Status.ADMIN_CLOSED)
     session_move(session, SessionState.ENDED)
@@ -79,6 +82,14 @@ cdef void run_news(Mail* mail, void* receiver, int64_t now_ns) noexcept with gil
 cdef void run_floor(Mail* mail, void* receiver, int64_t now_ns) noexcept with gil:
     """Round.done."""
     (<MqttProtocol>receiver).on_floor()
+
+
+cdef void run_room(Mail* mail, void* receiver, int64_t now_ns) noexcept with gil:
+    (<MqttProtocol>receiver).on_room()
+
+
+def nobody():
+    """Waits for room."""
 
 
 cdef settle(list futures, uint64_t value):
@@ -113,6 +124,7 @@ cdef class MqttProtocol(ProtocolHandle):
         if self.core == NULL:
             raise MemoryError
         self.qsbr = -1
+        self.on_room = nobody
         self.box.event_fd = -1
         self.durable = {}
         self.wishes = {}
@@ -141,6 +153,7 @@ cdef class MqttProtocol(ProtocolHandle):
             if mailbox_init(&self.box, <void*>self) < 0:
                 raise OSError("no descriptor is left for the sessions' mailbox")
             self.core.on_news = run_news
+            mail_init(&self.room, run_room)
             self.core.control = &self.box
 
     def __dealloc__(self):
@@ -332,6 +345,15 @@ cdef class MqttProtocol(ProtocolHandle):
             qsbr_offline(self.qsbr)
         return int(status)
 
+    def await_room(self, told):
+        """After a `publish` of STORE_FULL: call `told` on the watched loop when the journal may have room again. False: it will
+        not, the disk is full."""
+        if self.core.control == NULL or journal_health(self.core.wal) != Status.OK:
+            return False
+        self.on_room = told
+        journal_want_room(self.core.wal, &self.box, &self.room)
+        return True
+
     def wake(self):
         """Something may have come from the blob store: sessions that wait for a message of theirs look again."""
         stalled_wake(self.core)
@@ -342,6 +364,8 @@ cdef class MqttProtocol(ProtocolHandle):
             qsbr_unregister(self.qsbr)
             self.qsbr = -1
         if self.core.control != NULL:
+            journal_forget(self.core.wal, &self.room)
+            self.on_room = nobody
             if self.loop is not None and not self.loop.is_closed():
                 self.loop.remove_reader(self.box.event_fd)
             self.loop = None

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from robustmq._fastpath.broker.exchange import SubscribeError
@@ -34,6 +34,7 @@ TO_LINK_ATTACH, TO_LINK_REPLY, TO_LINK_REFUSE = 1, 2, 3
 STATUS = {Reason.MALFORMED: 16, Reason.PACKET_TOO_LARGE: 17, Reason.PROTOCOL_ERROR: 18, Reason.UNSUPPORTED_VERSION: 19,
           Reason.QUOTA: 29, Reason.BUSY: 29}
 NOT_AUTHORIZED = 21
+STORE_FULL = 48
 PACKET_MAX = 268_435_460
 
 
@@ -60,6 +61,7 @@ class Sessions(Protocol):
     def attach_payload(self, connack: bytes, *, version: int, keep_alive_ms: int, max_packet_out: int,
                        send_maximum: int, alias_out_max: int, persistent: bool) -> bytes: ...
     def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int: ...
+    def await_room(self, told: Callable[[], None]) -> bool: ...
     def session_number(self, address: int) -> int: ...
     def session_keep(self, address: int) -> None: ...
     def session_drop(self, address: int) -> None: ...
@@ -110,6 +112,7 @@ class MqttService:
         self._sessions: dict[str, Session] = {}
         self._connections: dict[int, Connection] = {}
         self._admitting: set[int] = set()               # links whose CONNECT is being judged
+        self._unpublished: list[tuple[Session, Will]] = []      # wills that wait for room in the journal
 
     def counters(self) -> dict[str, int]:
         """Gauges that only the control plane knows."""
@@ -180,6 +183,7 @@ class MqttService:
             return 0
         connection = self._connections.get(session.link_id)
         will = connection.will if connection is not None else session.pending_will
+        will = will or next((unpublished for one, unpublished in self._unpublished if one is session), None)
         try:
             self._protocol.session_keep(session.address)
             session.kept = True
@@ -420,9 +424,19 @@ class MqttService:
 
     def _publish_will(self, session: Session, will: Will) -> None:
         status = self._protocol.publish(packets.encode_will(will), session.client_id.encode())
-        if status:
+        if status == STORE_FULL and self._protocol.await_room(self._publish_again):
+            self._unpublished.append((session, will))
+        elif status:
             log.warning("will not published: status %d", status,
                         extra={"client": session.client_id, "topic": will.topic})
+
+    def _publish_again(self) -> None:
+        """Wills for which the journal had no room."""
+        again, self._unpublished = self._unpublished, []
+        for session, will in again:
+            self._publish_will(session, will)
+        for session, _ in again:
+            self._save(session)
 
     def _end(self, session: Session, reason: Reason) -> None:
         """The session is over: a will that waited goes out now, nobody sends it anything any more [MQTT-4.1]."""

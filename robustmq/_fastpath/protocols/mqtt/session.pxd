@@ -80,7 +80,7 @@ cdef struct Limits:
     int64_t connect_timeout_ns
 
 
-cdef struct Collector           # private: inbound.pyx; one per reactor
+cdef struct Collector           # collector.pxd; one per reactor
 
 
 cdef struct Orphans             # private: orphans.pyx; one per reactor
@@ -178,6 +178,9 @@ cdef struct Session:
     uint64_t warm_from          # addresses: what that brought, or what was in memory already
     uint64_t warm_to
     uint64_t sequence           # of its last entry in the journal
+    uint64_t events_end         # the journal's tail behind its last events
+    Ledger backlog              # events that the journal had no room for (durable.pxd); it has no connection meanwhile
+    Collector* unstored         # messages that it had no room for; the connection waits. inbound.pxd
     uint32_t events_bytes       # since its last snapshot
     uint32_t considered         # records since then
     uint32_t topic_partition
@@ -198,6 +201,7 @@ cdef struct Session:
     uint8_t said_goodbye        # a DISCONNECT went out on this connection
     uint8_t durable             # persistent, and the log is on a disk
     uint8_t wished              # a snapshot was asked for
+    uint8_t on_disk             # it has published to a topic whose promise is the disk's
     uint8_t stalled             # its next message is in the blob store, or on its way from the disk
     uint16_t client_id_len
     # client identifier follows
