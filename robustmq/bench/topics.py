@@ -75,7 +75,7 @@ def run_topics(peer: Peer, server: Cores, data_dir: Path | None, topics: int, me
             child.kill()
         sizes = [found.stat() for found in directory.rglob("*") if found.is_file()]
         progress.step(f"{peer.name}: again")
-        with running(peer, server, directory) as (child, _):
+        with running(peer, frozenset(), directory) as (child, _):       # all cores: there is no load beside it
             ready_s = time.monotonic() - child.begun_s
             again = memory(child)[1] - before[1]
         return Many(peer.name, topics, messages, load.payload, result.elapsed_s, resident, own, len(sizes),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import struct
@@ -136,7 +137,11 @@ def test_the_tail_is_torn_behind_sealed_records(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_record_in_the_middle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_record_in_the_middle(tmp_path: Path, cores: int, capsys: pytest.CaptureFixture[str],
+                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the thread before the scan, or by the scan itself."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     made(tmp_path, sealed=False)
     at, _ = entries(segments(tmp_path)[MIDDLE])[10]
     flip(segments(tmp_path)[MIDDLE], at + 200)

@@ -3,16 +3,58 @@ from libc.stdint cimport uint32_t, uint64_t
 from robustmq._fastpath.stores.core cimport core_entry
 from robustmq._fastpath.stores.index cimport IndexItem, index_find_offset, index_prefetch
 from robustmq._fastpath.stores.journal cimport Journal
-from robustmq._fastpath.stores.partition cimport Partition
+from robustmq._fastpath.stores.partition cimport Partition, partition_free
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all, runs_end
 from robustmq._fastpath.stores.sessions cimport session_log_highest
 from robustmq._fastpath.stores.streams cimport Listed, log_list_stream
-from robustmq._fastpath.stores.table cimport table_each, table_peek
+from robustmq._fastpath.stores.table cimport table_each, table_peek, table_remove
+
+from contextlib import suppress
+from pathlib import Path
 
 
 cdef enum:
     SENTENCES_MAX = 20
     AHEAD = 4                           # slots, between two steps of index_prefetch
+
+
+cdef inline bint is_orphan(const Partition* partition, const Journal* journal) noexcept nogil:
+    return partition.journal == journal and partition.directory_position == 0
+
+
+cdef uint64_t drop_orphans(LogCore* core, Journal* journal) noexcept nogil:
+    cdef uint64_t at = 0, dropped = 0
+    cdef Partition* partition = <Partition*>table_each(&core.streams, &at)
+    while partition != NULL:
+        if is_orphan(partition, journal):
+            dropped += 1
+            table_remove(&core.streams, partition)
+            partition_free(partition)
+        partition = <Partition*>table_each(&core.streams, &at)
+    return dropped
+
+
+cdef set files_of_orphans(LogCore* core, Journal* journal):
+    """Ids of the sealed files that streams without a directory entry use."""
+    cdef uint64_t at = 0
+    cdef uint32_t i
+    cdef set found = set()
+    cdef Partition* partition = <Partition*>table_each(&core.streams, &at)
+    while partition != NULL:
+        if is_orphan(partition, journal) and partition.runs != NULL:
+            for i in range(partition.runs.count):
+                found.add(runs_all(partition.runs)[i].file.id)
+        partition = <Partition*>table_each(&core.streams, &at)
+    return found
+
+
+cdef keep_orphans(LogCore* core, Journal* journal, list notes):
+    for number in sorted(files_of_orphans(core, journal)):
+        path = Path(core.sealed.directory.decode()) / f"{number:016x}.sealed"
+        with suppress(FileExistsError):
+            path.with_suffix(".orphaned").hardlink_to(path)
+        notes.append(f"{path} holds streams whose topics the journal does not know any more; it stays as {path.stem}.orphaned, "
+                     "delete that if the topics had been deleted")
 
 
 cdef uint64_t tail_above(LogCore* core, Journal* journal) noexcept nogil:

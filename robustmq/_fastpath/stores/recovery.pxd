@@ -16,7 +16,7 @@ log, which are older than all that the journal still has, then the journal's.
     a file with a header of zeros                  removed: a segment on its way to a new life
     a file with a header that is not right         renamed to .damaged; reported
 
-Everything that is kept is on disk when recover() returns.
+Everything that is kept is on disk when recover() returns. A thread goes ahead of the one that applies entries (prover.pxd).
 """
 from libc.stdint cimport uint64_t
 from robustmq._fastpath.stores.core cimport LogCore

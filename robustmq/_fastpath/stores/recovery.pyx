@@ -1,12 +1,13 @@
 """Recovery: see recovery.pxd for the rules."""
 from libc.errno cimport EINVAL, EPROTO, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
 from robustmq._fastpath.block cimport ref_release
-from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget, memory_resident, memory_want
+from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget
 from robustmq._fastpath.qsbr cimport qsbr_collect
-from robustmq._fastpath.stores.audit cimport report_holes, tail_above
+from robustmq._fastpath.stores.audit cimport drop_orphans, keep_orphans, report_holes, tail_above
 from robustmq._fastpath.stores.core cimport STREAM_NAME_AT, core_find, core_guess, core_place, core_prefetch
 from robustmq._fastpath.stores.index cimport index_prefetch
 from robustmq._fastpath.stores.journal cimport (
@@ -16,6 +17,7 @@ from robustmq._fastpath.stores.journal cimport (
 from robustmq._fastpath.stores.partition cimport (
     Partition, partition_free, partition_load_producers, partition_new, partition_recover, partition_trim,
 )
+from robustmq._fastpath.stores.prover cimport Prover, chain_stride, is_marked, prover_start, prover_stop, prover_wait
 from robustmq._fastpath.stores.runs cimport runs_add, runs_all, runs_drop_before, runs_end
 from robustmq._fastpath.stores.sealed cimport SealedFile, sealed_drop, sealed_open, sealed_use
 from robustmq._fastpath.stores.segment cimport (
@@ -23,9 +25,9 @@ from robustmq._fastpath.stores.segment cimport (
 )
 from robustmq._fastpath.stores.sessions cimport session_log_recover, session_log_recover_batch
 from robustmq._fastpath.stores.state cimport state_recover
-from robustmq._fastpath.stores.table cimport table_add, table_each, table_remove
+from robustmq._fastpath.stores.table cimport table_add, table_remove
 
-from contextlib import suppress
+import os
 from pathlib import Path
 
 from robustmq._fastpath.stores.files import LogError, set_aside
@@ -62,6 +64,7 @@ cdef struct Scan:
     uint64_t gaps
     uint64_t orphans
     Ahead ahead
+    Prover prover
 
 
 cdef inline void load_index(Ahead* ahead, uint64_t number, uint32_t step) noexcept nogil:
@@ -164,17 +167,7 @@ cdef bint apply(Scan* scan, const Entry* entry, uint64_t position) noexcept nogi
     return False
 
 
-cdef inline uint64_t* mark_at(Segment* segment, uint64_t offset) noexcept nogil:
-    return <uint64_t*>(segment.base + offset)
-
-
-cdef inline bint is_marked(Segment* segment, uint64_t offset) noexcept nogil:
-    return offset + sizeof(uint64_t) <= segment.store.size and mark_at(segment, offset)[0] >> 32 == segment.nonce
-
-
 cdef enum:
-    WANT_AHEAD = 32 << 20           # bytes between the scan and what the disk is asked for: more than it reads in a while
-    WANT_STEP = 1 << 20
     LOST_MOST = 8 << 20             # behind the tail, in which lost entries are looked for
 
 cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
@@ -182,14 +175,18 @@ cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
     cdef Ahead* ahead = &scan.ahead
     cdef const Entry* entry
     cdef uint64_t scanned = ahead.scanned
-    cdef uint64_t size = segment.store.size
-    while ahead.count < scanned + AHEAD and ahead.offset + sizeof(Entry) <= size and is_marked(segment, ahead.offset):
+    cdef uint64_t proven = scan.prover.known - (segment.sequence << segment.store.shift)
+    cdef uint64_t stride
+    while ahead.count < scanned + AHEAD and ahead.offset < proven:
+        stride = chain_stride(segment, ahead.offset)
+        if stride == 0:
+            break
         entry = <const Entry*>(segment.base + ahead.offset)
         ahead.streams[ahead.count & AHEAD_MASK] = entry.stream
         ahead.partitions[ahead.count & AHEAD_MASK] = NULL
         core_prefetch(scan.core, entry.stream)
         ahead.count += 1
-        ahead.offset += entry_stride(<uint32_t>entry.mark >> 2)
+        ahead.offset += stride
     if scanned + AHEAD_PARTITION < ahead.count:
         ahead.partitions[(scanned + AHEAD_PARTITION) & AHEAD_MASK] = \
             core_guess(scan.core, ahead.streams[(scanned + AHEAD_PARTITION) & AHEAD_MASK])
@@ -198,42 +195,24 @@ cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
     load_index(ahead, scanned + AHEAD_ITEM, 2)
 
 
-cdef void read_ahead(Segment* segment, Segment* next, uint64_t offset) noexcept nogil:
-    """The disk reads what the scan, which is at `offset`, will come to: a step, WANT_AHEAD bytes from here."""
-    cdef uint64_t size = segment.store.size
-    cdef uint64_t n
-    offset += WANT_AHEAD
-    if offset >= size and next != NULL:
-        offset -= size
-        segment = next
-    if offset < size:
-        n = min(<uint64_t>WANT_STEP, size - offset)
-        if not memory_resident(segment.base + offset, n):
-            memory_want(segment.base + offset, n)
-
-
-cdef uint64_t scan_segment(Scan* scan, Segment* segment, Segment* next) noexcept nogil:
+cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
     """Apply its entries, turn what is no good into pads; returns the offset where the chain of marks ends."""
     cdef uint64_t size = segment.store.size
     cdef uint64_t base = segment.sequence << segment.store.shift
     cdef uint64_t offset = SEGMENT_HEADER
-    cdef uint64_t length, stride, mark
-    cdef uint64_t wanted = 0
+    cdef uint64_t stride
     cdef Entry* entry
     scan.ahead.offset, scan.ahead.count, scan.ahead.scanned = offset, 0, 0
-    while is_marked(segment, offset):
-        if offset >= wanted:
-            read_ahead(segment, next, wanted)
-            wanted += WANT_STEP
+    while offset < size:
+        if base + offset >= scan.prover.known:
+            prover_wait(&scan.prover, base + offset)
+        stride = chain_stride(segment, offset)
+        if stride == 0:
+            break
         look_ahead(scan, segment)
         entry = <Entry*>(segment.base + offset)
-        mark = entry.mark
-        length = <uint32_t>mark >> 2
-        stride = entry_stride(length)
-        if stride > size - offset or length < (sizeof(uint64_t) if mark & MARK_PAD else sizeof(Entry)):
-            break
-        if not mark & MARK_PAD:
-            if not mark & MARK_RESERVED and entry_intact(entry) and apply(scan, entry, base + offset):
+        if not entry.mark & MARK_PAD:
+            if not entry.mark & MARK_RESERVED and apply(scan, entry, base + offset):
                 scan.entries += 1
                 scan.bytes += stride
             else:
@@ -303,7 +282,7 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsett
             file_zero(segment.fd, segment.base, end, size - end)
             segment.fresh = 1
     else:
-        mark_at(segment, end)[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
+        (<uint64_t*>(segment.base + end))[0] = <uint64_t>segment.nonce << 32 | (size - end) << 2 | MARK_PAD
         why = "was never synced beyond" if unsettled else "is damaged at"
         notes.append(f"{what} {segment.sequence:016x} {why} byte {end}: the {size - end} bytes after it are lost")
     return end
@@ -374,57 +353,11 @@ cdef load_sealed(LogCore* core, Journal* journal, list files, dict report):
     report.update(sealed_files=len(files), sealed_runs=runs)
 
 
-cdef inline bint is_orphan(Scan* scan, Partition* partition) noexcept nogil:
-    return partition.journal == scan.journal and partition.directory_position == 0
-
-
-cdef void drop_orphans(Scan* scan) noexcept nogil:
-    """Streams whose directory entry never came: they were deleted, and the end of them has been retired."""
-    cdef uint64_t at = 0
-    cdef Partition* partition = <Partition*>table_each(&scan.core.streams, &at)
-    while partition != NULL:
-        if is_orphan(scan, partition):
-            scan.orphans += 1
-            table_remove(&scan.core.streams, partition)
-            partition_free(partition)
-        partition = <Partition*>table_each(&scan.core.streams, &at)
-
-
-cdef set files_of_orphans(Scan* scan):
-    """Ids of the sealed files that streams without a directory entry use."""
-    cdef uint64_t at = 0
-    cdef uint32_t i
-    cdef set found = set()
-    cdef Partition* partition = <Partition*>table_each(&scan.core.streams, &at)
-    while partition != NULL:
-        if is_orphan(scan, partition) and partition.runs != NULL:
-            for i in range(partition.runs.count):
-                found.add(runs_all(partition.runs)[i].file.id)
-        partition = <Partition*>table_each(&scan.core.streams, &at)
-    return found
-
-
-cdef keep_orphans(Scan* scan, list notes):
-    """The journal was damaged: it may have known whose these runs are. A second name outlives the first."""
-    for number in sorted(files_of_orphans(scan)):
-        path = Path(scan.core.sealed.directory.decode()) / f"{number:016x}.sealed"
-        with suppress(FileExistsError):
-            path.with_suffix(".orphaned").hardlink_to(path)
-        notes.append(f"{path} holds streams whose topics the journal does not know any more; it stays as {path.stem}.orphaned, "
-                     "delete that if the topics had been deleted")
-
-
-cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, list notes) except? 1:
-    """All of its segments, `what` they are; returns the tail, 0 when there are none."""
-    cdef Segment* segment = NULL
-    cdef Segment* next
-    cdef uint64_t end = 0, previous = 0
-    cdef int failed = 0
-    cdef list found = []                # addresses of Segments, by sequence
-    cdef size_t i
-    cdef size_t settled = 0             # index of the last settled segment
-    cdef bint final
-    scan.scanned, scan.torn = journal, False
+cdef list open_segments(Journal* journal, str what, list files, list notes):
+    """Addresses of Segments, by sequence."""
+    cdef Segment* segment
+    cdef uint64_t previous = 0
+    cdef list found = []
     for path in files:
         segment = open_segment(journal, path, notes)
         if segment != NULL:
@@ -440,22 +373,30 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
         if segment.sequence == previous + 1 and not is_marked(segment, SEGMENT_HEADER):
             journal.spare = segment     # prepared, and never needed
             found.pop()
-    for i in range(len(found)):
-        if segment_is_settled(<Segment*><size_t>found[i]):
+    return found
+
+
+cdef uint64_t scan_segments(Scan* scan, Segment** segments, size_t count, str what, list notes) except? 1:
+    """One after the other; returns the tail."""
+    cdef Journal* journal = scan.scanned
+    cdef Segment* segment = NULL
+    cdef uint64_t end = 0
+    cdef int failed = 0
+    cdef size_t i
+    cdef size_t settled = 0             # index of the last settled segment
+    cdef bint final
+    for i in range(count):
+        segment_list(&journal.segments, segments[i])
+        if segment_is_settled(segments[i]):
             settled = i
-    if found:
-        memory_want((<Segment*><size_t>found[0]).base, min(<uint64_t>WANT_AHEAD, journal.segments.size))
-    for i in range(len(found)):
-        segment = <Segment*><size_t>found[i]
-        segment_list(&journal.segments, segment)
+    for i in range(count):
+        segment = segments[i]
         scan.last = i >= settled
-        final = i + 1 == <size_t>len(found)
-        if i > 0 and segment.sequence != previous + 1:
+        final = i + 1 == count
+        if i > 0 and segment.sequence != segments[i - 1].sequence + 1:
             scan.damage = segment.sequence << journal.segments.shift
-        previous = segment.sequence
-        next = NULL if final else <Segment*><size_t>found[i + 1]
         with nogil:
-            end = scan_segment(scan, segment, next)
+            end = scan_segment(scan, segment)
         close_tail(segment, end, final, scan.last, what, notes)
         with nogil:
             if i > 0:
@@ -465,10 +406,34 @@ cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, l
                 memory_forget(segment.base, journal.segments.size)
         if failed:
             raise LogError(f"cannot sync a {what} after recovery: {strerror(errno).decode()}; repair the disk")
+    journal.start = segments[0].sequence << journal.segments.shift
+    return (segment.sequence << journal.segments.shift) + end
+
+
+cdef int cores():
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+cdef uint64_t scan_journal(Scan* scan, Journal* journal, str what, list files, list notes) except? 1:
+    """All of its segments, `what` they are; returns the tail, 0 when there are none."""
+    cdef list found = open_segments(journal, what, files, notes)
+    cdef Segment** segments
+    cdef size_t i
+    scan.scanned, scan.torn = journal, False
     if not found:
         return 0
-    journal.start = (<Segment*><size_t>found[0]).sequence << journal.segments.shift
-    return (segment.sequence << journal.segments.shift) + end
+    segments = <Segment**>malloc(len(found) * sizeof(Segment*))
+    if segments == NULL:
+        raise LogError("out of memory while the log was opened; give the broker more memory")
+    for i in range(len(found)):
+        segments[i] = <Segment*><size_t>found[i]
+    prover_start(&scan.prover, segments, len(found), cores() > 1)
+    try:
+        return scan_segments(scan, segments, len(found), what, notes)
+    finally:
+        prover_stop(&scan.prover)
+        free(segments)
 
 
 cdef recover(LogCore* core, list files, list state_files, dict report, Tails* tails):
@@ -487,8 +452,8 @@ cdef recover(LogCore* core, list files, list state_files, dict report, Tails* ta
         notes.append("all segments of the journal are missing: what they held is lost")
         tails.journal = core.wal.start = tail_above(core, core.wal)
     if damaged or scan.damage or scan.unnamed or len(notes) > noted or not tails.state_log:
-        keep_orphans(&scan, notes)
-    drop_orphans(&scan)
+        keep_orphans(core, core.wal, notes)
+    scan.orphans = drop_orphans(core, core.wal)
     report_holes(core, core.wal, notes)
     report.update(segments=len(files), entries=scan.entries, bytes=scan.bytes, dropped=scan.dropped, gaps=scan.gaps,
                   orphans=scan.orphans)
