@@ -1,6 +1,7 @@
 """A journal without room for now: nothing is acknowledged that is not stored, and nothing is refused that will be."""
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 from pathlib import Path
@@ -188,6 +189,32 @@ def test_a_full_disk_frees_no_identifier(tmp_path: Path) -> None:
         writer = again(world, writer)
         sent(writer)
     world.close()
+
+
+def test_a_will_is_published_later(tmp_path: Path) -> None:
+    async def test() -> None:
+        world = small(tmp_path)
+        reader = world.connect(b"r", 5)
+        world.subscribe(reader, 1, "w")
+        world.topics.create("w")
+        world.protocol.watch(asyncio.get_running_loop())
+        will = publish("w", b"gone", 1, 1, properties=b"")
+        room = asyncio.Event()
+        with Full(world.log):
+            assert world.protocol.publish(will) == STORE_FULL
+            assert world.protocol.await_room(room.set)
+            await asyncio.sleep(0)
+            assert not room.is_set()
+        async with asyncio.timeout(20):
+            await room.wait()
+        assert world.protocol.publish(will) == OK
+        world.reactor.run()
+        assert payloads(sent(reader)) == [b"gone"]
+        fail_as_full(world)
+        assert world.protocol.publish(will) == STORE_FULL
+        assert not world.protocol.await_room(room.set)
+        world.close()
+    asyncio.run(test())
 
 
 def fail_as_full(world: World) -> None:

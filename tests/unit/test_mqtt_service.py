@@ -16,6 +16,7 @@ from robustmq._fastpath.protocols.mqtt.sessions import Credentials, Limits
 CLOSED, PACKET, GOODBYE = 0, 1, 2
 ATTACH, REPLY, REFUSE = 1, 2, 3
 MOVED = 0xFFFF_FFFF
+STORE_FULL = 48
 
 
 class Fakes:
@@ -25,6 +26,7 @@ class Fakes:
         self.answers: list[tuple[int, int, bytes, int]] = []
         self.ended: list[tuple[int, int]] = []
         self.published: list[bytes] = []
+        self.no_room = False
         self.calls: list[tuple[Any, ...]] = []
         self.opened = 0
         self.attached: list[dict[str, Any]] = []
@@ -48,11 +50,14 @@ class Fakes:
         return connack
 
     def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int:
+        if self.no_room:
+            return STORE_FULL
         self.published.append(frame)
         return 0
 
     def await_room(self, told: Callable[[], None]) -> bool:
-        return False
+        self.told = told
+        return self.no_room
 
     def subscribe(self, consumer: int, filter: str, **options: Any) -> None:
         self.calls.append(("subscribe", consumer, filter, options["qos"]))
@@ -249,6 +254,23 @@ def test_wills() -> None:
                 await world.send(link, bytes.fromhex(bye), GOODBYE)
             await world.service.on_frame(link, CLOSED, b"")
             assert len(world.fakes.published) == count
+    run(test())
+
+
+def test_wills_wait_for_room() -> None:
+    """Once each, also when the session ends, or there is no room again."""
+    async def test() -> None:
+        world = World()
+        world.fakes.no_room = True
+        for link in (1, 2):
+            await world.connect(link, f"c{link}", will=will(), properties={"session_expiry": 100 * link - 100})
+            await world.service.on_frame(link, CLOSED, b"")
+        world.fakes.told()
+        assert world.fakes.published == []
+        world.fakes.no_room = False
+        for _ in range(2):
+            world.fakes.told()
+            assert len(world.fakes.published) == 2
     run(test())
 
 

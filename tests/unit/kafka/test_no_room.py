@@ -1,10 +1,13 @@
 """Produce while the journal has no room for now: the request waits, and no part of it is appended twice."""
 from __future__ import annotations
 
+import select
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from robustmq._fastpath.reactor.reactors import Reactors
 
 from robustmq._fastpath.protocols.kafka.errors import ErrorCode as E
 from tests.full import SMALL, Full
@@ -44,6 +47,26 @@ def test_it_goes_on_where_it_stopped(rig: Rig, version: int) -> None:
     assert outcomes(answers[0][1]) == [(0, 0, 0), (7, E.UNKNOWN_TOPIC_OR_PARTITION, -1), (1, 0, 0), (0, 0, 0)]
     assert outcomes(answers[1][1]) == [(0, 0, 2)]
     assert ends(rig) == [1, 3, 1] and rig.protocol.counters()["requests"][0] == 2
+
+
+def test_a_reactor_keeps_the_request_meanwhile(rig: Rig) -> None:
+    """Without a brake, so that it is read although there is no room; in two pieces, with another behind it."""
+    reactors = Reactors(threads=1)
+    port = reactors.listen(rig.protocol, "127.0.0.1", 0)
+    reactors.start()
+    first = rig.produce(9, {"cache": {0: batch(b"a")}, "orders": {0: batch(b"b" * 100_000)}}, correlation=1)
+    second = rig.produce(9, {"orders": {1: batch(b"c")}}, correlation=2)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        with Full(rig.log):
+            sock.sendall(first[:50_000])
+            sock.sendall(first[50_000:] + second)
+            while ends(rig)[0] == 0:
+                assert not select.select([sock], [], [], 0.01)[0]
+        with sock.makefile("rb") as stream:
+            answers = [produced(9, stream.read(int.from_bytes(stream.read(4), "big"))) for _ in range(2)]
+    reactors.stop()
+    assert [(number, outcomes(response)[-1]) for number, response in answers] == [(1, (0, 0, 0)), (2, (1, 0, 0))]
+    assert ends(rig) == [1, 1, 1]
 
 
 def test_a_connection_that_ends_meanwhile(rig: Rig) -> None:
