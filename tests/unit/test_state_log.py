@@ -237,3 +237,17 @@ def test_what_fails_there_is_heard_at_once(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     assert log.partition(part.stream).end == 1 and log.health() == "ok"
     log.close()
+
+
+def test_a_segment_may_end_with_a_mark(tmp_path: Path) -> None:
+    """A pad of eight bytes, behind which nothing is mapped."""
+    log, room = open_log(tmp_path), MIB
+    while room > 8:
+        room = -log.stats()["wal"]["tail"] % MIB
+        log.state_put(SPACE, b"key", bytes(100_000 if room > 300_000 else room - 8 - 48 - len(b"key")))
+        room = -log.stats()["wal"]["tail"] % MIB
+    assert room == 8
+    log.state_put(SPACE, b"key", b"in the next segment")
+    log = reopened(log, tmp_path)
+    assert log.recovered["notes"] == [] and kept(log) == {b"key": b"in the next segment"}
+    log.close()

@@ -175,9 +175,9 @@ cdef void look_ahead(Scan* scan, Segment* segment) noexcept nogil:
     cdef Ahead* ahead = &scan.ahead
     cdef const Entry* entry
     cdef uint64_t scanned = ahead.scanned
-    cdef uint64_t proven = scan.prover.known - (segment.sequence << segment.store.shift)
+    cdef uint64_t proven = min(segment.store.size, scan.prover.known - (segment.sequence << segment.store.shift))
     cdef uint64_t stride
-    while ahead.count < scanned + AHEAD and ahead.offset < proven:
+    while ahead.count < scanned + AHEAD and ahead.offset + sizeof(Entry) <= proven:     # a pad may be a mark and no more
         stride = chain_stride(segment, ahead.offset)
         if stride == 0:
             break
