@@ -140,6 +140,25 @@ def test_what_was_kept_is_written_before_the_next_connection(tmp_path: Path) -> 
     world.close()
 
 
+def test_a_snapshot_knows_nothing_of_what_waits(tmp_path: Path) -> None:
+    """There is room for the one, not for the other: a restart must not take the message for stored."""
+    world = small(tmp_path)
+    writer = keep(world, b"w", filter="none")
+    world.topics.create("a")
+    message = publish("a", bytes(100_000), 2, 9, properties=b"")
+    with Full(world.log, sizes=(200_000,)):
+        assert writer.send(message) == PARKED
+        snapshot(world, writer)
+        left = what_a_kill_leaves(world)
+    assert writer.link.room() == OK
+    assert ack(PUBREC, 9) in sent(writer)
+    world.directory = left
+    world, (writer,) = reborn(world, writer)
+    writer.send(message)
+    assert world.counters()["duplicates_in"] == 0 and world.counters()["messages_in_qos2"] == 1
+    world.close()
+
+
 def test_nothing_goes_out_that_a_restart_would_not_know(tmp_path: Path) -> None:
     """A message in flight under an identifier that no event names would be sent under another one after a crash."""
     world = small(tmp_path)

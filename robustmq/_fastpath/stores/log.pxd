@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
-from robustmq._fastpath.stores.journal cimport Journal, journal_choked, journal_pressed, journal_want_room
+from robustmq._fastpath.stores.journal cimport (
+    Journal, journal_choked, journal_pressed, journal_want_room, journal_will_have_room,
+)
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.producers cimport ProducerBounds
 
@@ -47,6 +49,10 @@ cdef void log_wait_room(LogCore* core) noexcept nogil
 # The same for journal_choked and journal_want_room. True: one is, and `mail` will come.
 cdef inline bint log_choked(LogCore* core) noexcept nogil:
     return core.wal != NULL and journal_choked(core.wal) or journal_choked(core.memory)
+
+# journal_will_have_room of where topics and the state table are written.
+cdef inline bint log_will_have_room(LogCore* core, Status why) noexcept nogil:
+    return journal_will_have_room(core.wal if core.wal != NULL else core.memory, why)
 
 cdef inline bint log_want_room(LogCore* core, Mailbox* box, Mail* mail) noexcept nogil:
     cdef bint wal = core.wal != NULL and journal_choked(core.wal)

@@ -17,7 +17,6 @@ from robustmq._fastpath.stores.core cimport core_carry, core_find, core_free, co
 from robustmq._fastpath.stores.journal cimport (
     journal_begin, journal_close, journal_durable, journal_forget, journal_health, journal_init,
     journal_may_sync, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
-    journal_will_have_room,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
 from robustmq._fastpath.stores.partition cimport (
@@ -374,7 +373,7 @@ cdef class Log:
         cdef Status why
         with nogil:
             why = log_state_put(self.core, space, k, key_len, v, n, &result)
-        if self.core.wal != NULL and journal_will_have_room(self.core.wal, why):
+        if log_will_have_room(self.core, why):
             raise LogError("cannot store state: slow readers hold the journal's room; try again when they have read it")
         if why != OK:
             raise_status(why, "cannot store state")

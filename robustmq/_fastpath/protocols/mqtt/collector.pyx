@@ -10,6 +10,7 @@ from robustmq._fastpath.protocols.mqtt.message cimport wall_ms
 from robustmq._fastpath.protocols.mqtt.record cimport headers_free, headers_write
 from robustmq._fastpath.protocols.mqtt.session cimport Dropped
 from robustmq._fastpath.stores.journal cimport EntryFlags, journal_body_most, journal_will_have_room
+from robustmq._fastpath.stores.log cimport log_will_have_room
 from robustmq._fastpath.stores.partition cimport partition_append_aux
 from robustmq._fastpath.stores.streams cimport log_find_stream
 
@@ -215,7 +216,7 @@ cdef void retain(Core* core, Collector* collector, Slab* slab, Retain* note) noe
                               slab.appended.base_offset + note.record, note.clears, &durable_at)
     else:
         status = retained_keep(core.exchange, slab.topic, &durable_at)
-    if core.wal != NULL and journal_will_have_room(core.wal, status):
+    if log_will_have_room(core.log, status):
         note.state = RetainState.RETAIN_UNWRITTEN
         collector.waits = 1
     elif status != Status.OK:

@@ -227,8 +227,10 @@ cdef Status durable_snapshot(Session* session, uint64_t floor, uint64_t* durable
     body.data = NULL
     body.len = body.cap = 0
     if session.backlog.len:
-        status = ledger_catch_up(session)
-    if session.backlog.len == 0 and put_all(&body, session):
+        ledger_catch_up(session)
+    if session.backlog.len or session.unstored != NULL:
+        status = Status.STORE_FULL              # identifiers of messages that wait are not open yet
+    elif put_all(&body, session):
         session.sequence += 1
         session.consumer.floor = max(session.consumer.floor, floor)
         status = session_log_snapshot(session.core.log, session.consumer.number, session.sequence,

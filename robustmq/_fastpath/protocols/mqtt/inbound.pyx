@@ -14,7 +14,7 @@ from robustmq._fastpath.protocols.mqtt.session cimport Dropped, session_client_i
 from robustmq._fastpath.protocols.mqtt.wire cimport (
     Bytes, PacketType, Publish, Reason, Version, ack_reason_of, decode_publish, read_header, valid_topic_name,
 )
-from robustmq._fastpath.stores.journal cimport journal_will_have_room
+from robustmq._fastpath.stores.log cimport log_will_have_room
 from robustmq._fastpath.stores.partition cimport Partition
 
 
@@ -79,6 +79,11 @@ cdef Status wait_for_topic(Session* session, Collector* collector, int64_t now_n
     return status
 
 
+cdef inline void count_in(Session* session, const Publish* view, uint32_t n) noexcept nogil:
+    session.counters.messages_in[view.qos] += 1
+    session.counters.bytes_in += n
+
+
 cdef Status inbound_publish(Session* session, Collector* collector, const uint8_t* body, uint32_t n, uint8_t first,
                             int64_t now_ns) noexcept nogil:
     cdef Publish view
@@ -88,14 +93,13 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
     cdef Status status = decode_publish(body, n, first, session.version, &view)
     if status != Status.OK:
         return status
-    session.counters.messages_in[view.qos] += 1
-    session.counters.bytes_in += n
     if view.alias:
         status = alias_take(session, &view)
         if status != Status.OK:
             return status
     if view.qos:
         if view.qos == 2 and ids_has(session.received, view.packet_id):
+            count_in(session, &view, n)
             session.counters.duplicates_in += 1
             if not collector_owe(collector, view.packet_id, PacketType.PUBREC, NO_SLAB, Reason.SUCCESS):
                 return Status.NO_MEMORY
@@ -106,7 +110,7 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
         if acks_count(&session.acks) + collector.owed_count >= ACKS_MAX:
             return Status.QUOTA
     status = find_topic(session, &view.topic, &topic, &number)
-    if status == Status.STORE_FULL and journal_will_have_room(session.core.wal, status):
+    if log_will_have_room(session.core.log, status):
         return wait_for_topic(session, collector, now_ns)
     if status == Status.OK and view.qos == 2 and session.durable:
         status = make_opens_room(session, collector, topic.partitions[number], view.packet_id, now_ns)
@@ -114,6 +118,7 @@ cdef Status inbound_publish(Session* session, Collector* collector, const uint8_
         status = collect(session, collector, &view, topic, number, &index, now_ns)
     if session.unstored != NULL:
         return Status.PARKED
+    count_in(session, &view, n)
     if status != Status.OK:
         return refuse(session, collector, &view, status)
     if view.retain and not note_retained(collector, index, view.payload.n == 0):

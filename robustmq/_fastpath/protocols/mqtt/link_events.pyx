@@ -185,6 +185,7 @@ cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, 
         session.counters.received[data[at] >> 4] += 1
         status = one_packet(session, collector, block, data + at, header, total, now_ns)
         if session.unstored != NULL:
+            session.counters.received[data[at] >> 4] -= 1
             break                                                       # what came before it waits: it comes again
         at += total
     used[0] = at
