@@ -1,15 +1,16 @@
 """The control plane's end of the seam: takes what reactors post, and lets the cold half of each protocol answer.
 
 Everything runs on the event loop. A link that posted a frame is parked until it is answered, so at most one task per
-connection is on its way; frames start in the order in which they came.
+connection is on its way. Frames begin in the order in which they came, each as far as it can go without waiting: who
+publishes after another client's SUBSCRIBE was taken is heard by that one.
 """
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
 BATCH = 1024
 BUCKETS = 32
@@ -28,7 +29,8 @@ class Reactors(Protocol):
 class Service(Protocol):
     """The cold half of a protocol."""
 
-    async def on_frame(self, link_id: int, kind: int, payload: bytes) -> None: ...
+    def on_frame(self, link_id: int, kind: int, payload: bytes) -> Coroutine[Any, Any, None] | None:
+        """Serve it at once, or begin to, and return the rest, which waits for something."""
 
 
 class Seam:
@@ -68,21 +70,38 @@ class Seam:
     def _pump(self) -> None:
         frames = self._reactors.take(BATCH) if self._open else []
         for frame in frames:
-            task = self._loop.create_task(self._serve(*frame))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._serve(*frame)
         self._frames += len(frames)
         if len(frames) == BATCH:
             self._loop.call_soon(self._pump)
 
-    async def _serve(self, link_id: int, protocol: int, kind: int, payload: bytes) -> None:
-        begin_ns = time.monotonic_ns()
+    def _serve(self, link_id: int, protocol: int, kind: int, payload: bytes) -> None:
+        begun_ns = time.monotonic_ns()
         try:
-            await self._services[protocol].on_frame(link_id, kind, payload)
+            rest = self._services[protocol].on_frame(link_id, kind, payload)
         except Exception:
-            self._failed += 1
-            log.exception("a handler failed; closing its connection", extra={"link": link_id, "kind": kind})
-            self._reactors.close_link(link_id)
-        took_ns = time.monotonic_ns() - begin_ns
+            self._fail(link_id, kind)
+            rest = None
+        if rest is None:
+            self._count(begun_ns)
+            return
+        task = self._loop.create_task(self._finish(rest, link_id, kind, begun_ns))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, rest: Coroutine[Any, Any, None], link_id: int, kind: int, begun_ns: int) -> None:
+        try:
+            await rest
+        except Exception:
+            self._fail(link_id, kind)
+        self._count(begun_ns)
+
+    def _fail(self, link_id: int, kind: int) -> None:
+        self._failed += 1
+        log.exception("a handler failed; closing its connection", extra={"link": link_id, "kind": kind})
+        self._reactors.close_link(link_id)
+
+    def _count(self, begun_ns: int) -> None:
+        took_ns = time.monotonic_ns() - begun_ns
         self._served_ns += took_ns
         self._buckets[min((took_ns // 1000).bit_length(), BUCKETS - 1)] += 1

@@ -76,8 +76,14 @@ class World:
 
     async def send(self, link: int, frame: bytes, kind: int = PACKET) -> tuple[int, int, bytes, int]:
         """The last answer."""
-        await self.service.on_frame(link, kind, frame)
+        await self.frame(link, kind, frame)
         return self.fakes.answers[-1]
+
+    async def frame(self, link: int, kind: int, frame: bytes) -> None:
+        """Served to its end."""
+        rest = self.service.on_frame(link, kind, frame)
+        if rest is not None:
+            await rest
 
     async def connect(self, link: int, client: str = "c", version: int = 5, clean: bool = True, will: bytes = b"",
                       properties: Properties | None = None, keep_alive: int = 60) -> tuple[int, bytes]:
@@ -160,7 +166,7 @@ def test_credentials() -> None:
         world = World(authenticator=slow)
         gone = asyncio.create_task(world.connect(7, "good"))
         await asyncio.sleep(0)
-        await world.service.on_frame(7, CLOSED, b"")
+        await world.frame(7, CLOSED, b"")
         slow.gate.set()
         with pytest.raises(IndexError):
             await gone
@@ -175,10 +181,10 @@ def test_session_present() -> None:
     async def test() -> None:
         world = World()
         await world.connect(1, clean=False, properties={"session_expiry": 100})
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         assert connack((await world.connect(2, clean=False, properties={"session_expiry": 100}))[1])[0] == 1
         assert world.fakes.opened == 1
-        await world.service.on_frame(2, CLOSED, b"")
+        await world.frame(2, CLOSED, b"")
         assert connack((await world.connect(3, clean=True))[1])[0] == 0
         assert world.fakes.ended == [(1001, Reason.TAKEN_OVER)]
     run(test())
@@ -190,7 +196,7 @@ def test_take_over() -> None:
         world = World()
         await world.connect(1, clean=False, properties={"session_expiry": 100}, will=will())
         await world.connect(2, clean=False, properties={"session_expiry": 100})
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         assert world.service.counters() == {"sessions": 1, "connections": 1, "subscriptions": 0}
         assert len(world.fakes.published) == 1              # the will of the first connection, without a delay
         assert world.fakes.ended == []
@@ -202,10 +208,10 @@ def test_home() -> None:
     async def test() -> None:
         world = World()
         await world.connect(1, clean=False, version=4)
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         await world.connect(3 << 56 | 2, clean=False, version=4)
         assert world.fakes.calls == [("move", 3 << 56 | 2, 0)]
-        await world.service.on_frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
+        await world.frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
         answer = await world.send(77, close_packet(0x82, b"\0\x0a" + put_binary(b"a") + b"\0"))
         assert answer[:2] == (77, REPLY)
     run(test())
@@ -216,13 +222,13 @@ def test_end_waits_for_a_link_on_its_way() -> None:
     async def test() -> None:
         world = World()
         await world.connect(1, clean=False, version=4)
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         await world.connect(3 << 56 | 2, clean=False, version=4)
         await world.connect(4, clean=True, version=4)
         assert world.fakes.ended == []
-        await world.service.on_frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
+        await world.frame(3 << 56 | 2, MOVED, (77).to_bytes(8, "little"))
         assert world.fakes.ended == [(1001, Reason.TAKEN_OVER)]
-        await world.service.on_frame(77, CLOSED, b"")
+        await world.frame(77, CLOSED, b"")
         assert world.service.counters() == {"sessions": 1, "connections": 1, "subscriptions": 0}
     run(test())
 
@@ -232,13 +238,13 @@ def test_session_expiry() -> None:
     async def test() -> None:
         world = World()
         await world.connect(1, "a")
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         assert world.fakes.ended == [(1001, Reason.SUCCESS)]
         await world.connect(2, "b", properties={"session_expiry": 1})
         await world.connect(3, "c", 4, clean=False)
         await world.send(2, bytes.fromhex("e00700051100000000"), GOODBYE)
-        await world.service.on_frame(2, CLOSED, b"")
-        await world.service.on_frame(3, CLOSED, b"")
+        await world.frame(2, CLOSED, b"")
+        await world.frame(3, CLOSED, b"")
         assert world.fakes.ended[1:] == [(1002, Reason.SUCCESS)]
         assert world.service.counters()["sessions"] == 1
     run(test())
@@ -252,7 +258,7 @@ def test_wills() -> None:
             await world.connect(link, "c", will=will(30))      # the session ends at once, and the delay with it
             if bye:
                 await world.send(link, bytes.fromhex(bye), GOODBYE)
-            await world.service.on_frame(link, CLOSED, b"")
+            await world.frame(link, CLOSED, b"")
             assert len(world.fakes.published) == count
     run(test())
 
@@ -264,7 +270,7 @@ def test_wills_wait_for_room() -> None:
         world.fakes.no_room = True
         for link in (1, 2):
             await world.connect(link, f"c{link}", will=will(), properties={"session_expiry": 100 * link - 100})
-            await world.service.on_frame(link, CLOSED, b"")
+            await world.frame(link, CLOSED, b"")
         world.fakes.told()
         assert world.fakes.published == []
         world.fakes.no_room = False
@@ -280,10 +286,10 @@ def test_will_delay() -> None:
         world = World()
         long: Properties = {"session_expiry": 100}
         await world.connect(1, will=will(50), properties=long)
-        await world.service.on_frame(1, CLOSED, b"")
+        await world.frame(1, CLOSED, b"")
         await world.connect(2, clean=False, will=will(50), properties=long)
         assert world.fakes.published == []
-        await world.service.on_frame(2, CLOSED, b"")
+        await world.frame(2, CLOSED, b"")
         await world.connect(3, clean=True)
         assert len(world.fakes.published) == 1
     run(test())
@@ -347,4 +353,30 @@ def test_administrator() -> None:
         await world.connect(1, "a", properties={"session_expiry": 10})
         assert world.service.disconnect(["a", "nobody"]) == 1
         assert world.fakes.ended == [(1001, Reason.ADMINISTRATIVE)]
+    run(test())
+
+
+def test_a_subscription_counts_before_the_next_frame_is_looked_at() -> None:
+    """Else a PUBLISH that another client sends behind it could pass it by."""
+    async def test() -> None:
+        world = World()
+        await world.connect(1)
+        subscribe = close_packet(0x82, b"\0\1\0" + put_binary(b"a/b") + b"\1")
+        assert world.service.on_frame(1, PACKET, subscribe) is None
+        assert ("subscribe", 1001, "a/b", 1) in world.fakes.calls
+        assert world.fakes.answers[-1][1] == REPLY
+    run(test())
+
+
+def test_a_client_that_is_gone_before_its_connect_was_served_leaves_nothing() -> None:
+    async def test() -> None:
+        world = World()
+        body = put_binary(b"MQTT") + bytes((4, 2)) + b"\0\0" + put_binary(b"c")
+        connecting = world.service.on_frame(1, PACKET, close_packet(0x10, body))
+        assert connecting is not None
+        assert world.service.on_frame(1, CLOSED, b"") is None
+        await connecting
+        counters = world.service.counters()
+        assert counters["connections"] == counters["sessions"] == 0
+        assert not world.fakes.answers
     run(test())

@@ -1,9 +1,13 @@
 """The control plane's end of the seam, over a pipe instead of reactors."""
 import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from robustmq.server.seam import BATCH, Frame, Seam
+
+AT_ONCE, LATER = 9, 10      # kinds of frames whose handler fails
 
 
 class FakeReactors:
@@ -14,6 +18,7 @@ class FakeReactors:
         os.set_blocking(self.read_end, False)
         self.frames: list[Frame] = []
         self.closed: list[int] = []
+        self.both = asyncio.Event()
 
     def fileno(self) -> int:
         return self.read_end
@@ -31,6 +36,8 @@ class FakeReactors:
 
     def close_link(self, link_id: int) -> None:
         self.closed.append(link_id)
+        if len(self.closed) == 2:
+            self.both.set()
 
 
 class Service:
@@ -41,30 +48,35 @@ class Service:
         self.done = done
         self.all = asyncio.Event()
 
-    async def on_frame(self, link_id: int, kind: int, payload: bytes) -> None:
+    def on_frame(self, link_id: int, kind: int, payload: bytes) -> Coroutine[Any, Any, None] | None:
         self.seen.append((link_id, kind, payload))
         if len(self.seen) == self.done:
             self.all.set()
-        if kind == 9:
+        if kind == AT_ONCE:
             raise RuntimeError("our fault")
+        return self.later() if kind == LATER else None
+
+    async def later(self) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("our fault, too")
 
 
-def test_frames_reach_their_protocol_in_order_and_a_failure_closes_one_link() -> None:
+def test_frames_reach_their_protocol_in_order_and_a_failure_closes_its_link() -> None:
     async def run() -> None:
         reactors = FakeReactors()
-        services = [Service(3 * BATCH), Service(1)]
+        services = [Service(3 * BATCH + 1), Service(1)]
         seam = Seam(reactors, services)
         seam.open()
-        reactors.post(*((link, 0, 1, b"x") for link in range(3 * BATCH - 1)), (7, 1, 2, b"y"), (5, 0, 9, b""))
+        reactors.post(*((link, 0, 1, b"x") for link in range(3 * BATCH - 1)), (7, 1, 2, b"y"), (5, 0, AT_ONCE, b""),
+                      (6, 0, LATER, b""))
         async with asyncio.timeout(10):
             await services[0].all.wait()
             await services[1].all.wait()
-        assert [link for link, _, _ in services[0].seen] == [*range(3 * BATCH - 1), 5]
+            await reactors.both.wait()
+        assert [link for link, _, _ in services[0].seen] == [*range(3 * BATCH - 1), 5, 6]
         assert services[1].seen == [(7, 2, b"y")]
-        reactors.post()
-        await asyncio.sleep(0)
-        assert reactors.closed == [5]
-        assert seam.counters()["frames"] == 3 * BATCH + 1
-        reactors.post()
+        assert reactors.closed == [5, 6]
+        assert seam.counters()["frames"] == 3 * BATCH + 2
+        assert seam.counters()["frames_failed"] == 2
         await seam.close()
     asyncio.run(run())

@@ -2,7 +2,7 @@
 
 Runs on the control plane's event loop; each method between two awaits sees a consistent world. A link that sent a
 packet is parked until its answer, so packets of one link never overtake each other; only the news that it is gone may
-come between.
+come between. `on_frame` does at once what waits for nothing, so that comes in the order of the frames.
 """
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Protocol
 
 from robustmq._fastpath.broker.exchange import SubscribeError
 
@@ -35,6 +35,7 @@ STATUS = {Reason.MALFORMED: 16, Reason.PACKET_TOO_LARGE: 17, Reason.PROTOCOL_ERR
           Reason.QUOTA: 29, Reason.BUSY: 29}
 NOT_AUTHORIZED = 21
 STORE_FULL = 48
+Later = Coroutine[Any, Any, None]           # what is left to do once something has happened
 PACKET_MAX = 268_435_460
 
 
@@ -119,7 +120,7 @@ class MqttService:
         return {"sessions": len(self._sessions), "connections": len(self._connections),
                 "subscriptions": sum(len(session.subscriptions) for session in self._sessions.values())}
 
-    async def on_frame(self, link_id: int, kind: int, payload: bytes) -> None:
+    def on_frame(self, link_id: int, kind: int, payload: bytes) -> Later | None:
         """A frame of a parked link, its goodbye, or the news that it is gone or has another id."""
         if kind == FROM_LINK_CLOSED:
             self._closed(link_id)
@@ -128,9 +129,11 @@ class MqttService:
         elif kind == FROM_LINK_GOODBYE:
             self._goodbye(link_id, payload)
         elif payload[0] >> 4 == 1:
-            await self._connect(link_id, payload)
+            self._admitting.add(link_id)
+            return self._connect(link_id, payload)
         else:
-            await self._request(link_id, payload)
+            return self._request(link_id, payload)
+        return None
 
     async def _connect(self, link_id: int, frame: bytes) -> None:
         version = packets.peek_version(frame)
@@ -138,6 +141,7 @@ class MqttService:
             connect = packets.decode_connect(frame)
             await self._admit(link_id, connect)
         except WireError as error:
+            self._admitting.discard(link_id)
             log.info("MQTT client refused: %s", error, extra={"link": link_id, "reason": error.reason.name})
             if error.reason is Reason.UNSUPPORTED_VERSION:
                 version = packets.V311                              # it understands no other CONNACK for sure
@@ -153,7 +157,6 @@ class MqttService:
             raise WireError(Reason.BAD_METHOD, "enhanced authentication is not offered")
         if not connect.client_id and connect.version != V5 and (not connect.clean or connect.version == packets.V31):
             raise WireError(Reason.CLIENT_ID_INVALID, "an empty client identifier")      # [MQTT-3.1.3-8]
-        self._admitting.add(link_id)
         verdict = await self._authenticator.connect(
             Credentials(connect.client_id, connect.username, connect.password, connect.version))
         if link_id not in self._admitting:
@@ -270,23 +273,24 @@ class MqttService:
             alias_out_max=min(connect.number("topic_alias_maximum", 0), limits.topic_alias_max),
             persistent=session.expiry_s > 0)
 
-    async def _request(self, link_id: int, frame: bytes) -> None:
+    def _request(self, link_id: int, frame: bytes) -> Later | None:
         """SUBSCRIBE or UNSUBSCRIBE."""
         connection = self._connections.get(link_id)
         if connection is None or connection.session.link_id != link_id:
-            return                                                  # taken over meanwhile; it is being closed
+            return None                                             # taken over meanwhile; it is being closed
         version = connection.version
         try:
             if frame[0] >> 4 == 8:
-                await self._subscribe(link_id, connection, packets.decode_subscribe(frame, version))
-            else:
-                await self._unsubscribe(link_id, connection, packets.decode_unsubscribe(frame, version))
+                return self._subscribe(link_id, connection, packets.decode_subscribe(frame, version))
+            return self._unsubscribe(link_id, connection, packets.decode_unsubscribe(frame, version))
         except WireError as error:
             log.info("MQTT client closed: %s", error, extra={"client": connection.session.client_id})
             self._refuse(link_id, error.reason,
                          packets.encode_disconnect(error.reason, str(error)) if version == V5 else b"")
+            return None
 
-    async def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> None:
+    def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> Later | None:
+        """It counts from here on; the answer of a session that is to survive waits until that is durable."""
         session = connection.session
         codes: list[int] = []
         replays: list[Filter] = []
@@ -310,15 +314,23 @@ class MqttService:
             asked = wanted.retain_handling == 0 or (new and wanted.retain_handling == 1)
             if asked and not wanted.text.startswith("$share/"):
                 replays.append(wanted)
+        suback = packets.encode_suback(connection.version, request.packet_id, codes)
         if session.kept:
-            # The snapshot says that all before it was considered: a restart sends nothing from before the subscription.
-            position = await self._protocol.snapshot(session.address)
-            if not await self._settled(link_id, session, max(position, self._save(session))):
-                return
-        self._reactors.answer(link_id, TO_LINK_REPLY,
-                              packets.encode_suback(connection.version, request.packet_id, codes))
+            return self._subscribed(link_id, session, suback, replays, request.identifier)
+        self._granted(link_id, session, suback, replays, request.identifier)
+        return None
+
+    async def _subscribed(self, link_id: int, session: Session, suback: bytes, replays: list[Filter],
+                          identifier: int) -> None:
+        # The snapshot says that all before it was considered: a restart sends nothing from before the subscription.
+        position = await self._protocol.snapshot(session.address)
+        if await self._settled(link_id, session, max(position, self._save(session))):
+            self._granted(link_id, session, suback, replays, identifier)
+
+    def _granted(self, link_id: int, session: Session, suback: bytes, replays: list[Filter], identifier: int) -> None:
+        self._reactors.answer(link_id, TO_LINK_REPLY, suback)
         for one in replays:
-            self._subscriptions.replay(session.address, one.text, one.qos, request.identifier)
+            self._subscriptions.replay(session.address, one.text, one.qos, identifier)
 
     def _denied(self, session: Session, wanted: Filter) -> int | None:
         """The reason code of a filter that is not granted [MQTT-3.9.3]."""
@@ -329,7 +341,7 @@ class MqttService:
         full = len(session.subscriptions) >= self._limits.max_subscriptions_per_session
         return Reason.QUOTA if full and wanted.text not in session.subscriptions else None
 
-    async def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> None:
+    def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> Later | None:
         session = connection.session
         codes: list[int] = []
         for text in request.filters:
@@ -338,10 +350,15 @@ class MqttService:
                 continue
             self._subscriptions.unsubscribe(session.address, text)
             codes.append(Reason.SUCCESS)
-        if session.kept and not await self._settled(link_id, session, self._save(session)):
-            return
-        self._reactors.answer(link_id, TO_LINK_REPLY,
-                              packets.encode_unsuback(connection.version, request.packet_id, codes))
+        unsuback = packets.encode_unsuback(connection.version, request.packet_id, codes)
+        if session.kept:
+            return self._unsubscribed(link_id, session, self._save(session), unsuback)
+        self._reactors.answer(link_id, TO_LINK_REPLY, unsuback)
+        return None
+
+    async def _unsubscribed(self, link_id: int, session: Session, position: int, unsuback: bytes) -> None:
+        if await self._settled(link_id, session, position):
+            self._reactors.answer(link_id, TO_LINK_REPLY, unsuback)
 
     def _goodbye(self, link_id: int, frame: bytes) -> None:
         """DISCONNECT; the hot half has checked it [MQTT-3.14.4]."""
