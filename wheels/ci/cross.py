@@ -5,6 +5,8 @@ platforms agree in what they say). `make cross` runs it behind a build.
 """
 from __future__ import annotations
 
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -35,8 +37,11 @@ def main() -> int:
         print("no generated C in build/: run make build first", file=sys.stderr)
         return 2
     with TemporaryDirectory() as name, ThreadPoolExecutor(JOBS) as pool:
-        # Not /usr/include itself, which would bring this machine's libc along.
-        (Path(name) / "python").symlink_to(sysconfig.get_path("include"))
+        # A copy: /usr/include itself would bring this machine's libc along, and Debian's pyconfig.h knows Debian only.
+        include = Path(sysconfig.get_path("include"))
+        headers = shutil.copytree(include, Path(name) / "python")
+        for real in include.parent.glob(f"{platform.machine()}-linux-gnu/{include.name}/pyconfig.h"):
+            shutil.copy(real, headers)
         said = list(pool.map(lambda job: compile_one(*job, Path(name)), product(TARGETS, sources)))
     failures = [text for text in said if text]
     print("\n".join(failures) or f"cross: {len(sources)} extensions compile for {', '.join(TARGETS)}")
