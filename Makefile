@@ -47,6 +47,7 @@ lint: build      ## ruff, mypy, and our C headers under -Wall -Wextra -Werror
 	@echo "lint: clean"
 
 cross: build     ## compile the C for macOS, musl and arm64, too (a check: nothing is linked)
+	@$(PY) -m pip install -q --disable-pip-version-check 'ziglang>=0.13'
 	@ROBUSTMQ_JOBS=$(JOBS) $(PY) wheels/ci/cross.py
 
 bench: build     ## benchmarks of every kernel

@@ -79,29 +79,26 @@ class Seam:
         begun_ns = time.monotonic_ns()
         try:
             rest = self._services[protocol].on_frame(link_id, kind, payload)
-        except Exception:
-            self._fail(link_id, kind)
-            rest = None
-        if rest is None:
-            self._count(begun_ns)
+        except Exception as error:
+            self._served(link_id, kind, begun_ns, error)
             return
-        task = self._loop.create_task(self._finish(rest, link_id, kind, begun_ns))
+        if rest is None:
+            self._served(link_id, kind, begun_ns, None)
+            return
+        task = self._loop.create_task(rest)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda task: self._finished(task, link_id, kind, begun_ns))
 
-    async def _finish(self, rest: Coroutine[Any, Any, None], link_id: int, kind: int, begun_ns: int) -> None:
-        try:
-            await rest
-        except Exception:
-            self._fail(link_id, kind)
-        self._count(begun_ns)
+    def _finished(self, task: asyncio.Task[None], link_id: int, kind: int, begun_ns: int) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._served(link_id, kind, begun_ns, task.exception())
 
-    def _fail(self, link_id: int, kind: int) -> None:
-        self._failed += 1
-        log.exception("a handler failed; closing its connection", extra={"link": link_id, "kind": kind})
-        self._reactors.close_link(link_id)
-
-    def _count(self, begun_ns: int) -> None:
+    def _served(self, link_id: int, kind: int, begun_ns: int, error: BaseException | None) -> None:
+        if error is not None:
+            self._failed += 1
+            log.error("a handler failed; closing its connection", exc_info=error, extra={"link": link_id, "kind": kind})
+            self._reactors.close_link(link_id)
         took_ns = time.monotonic_ns() - begun_ns
         self._served_ns += took_ns
         self._buckets[min((took_ns // 1000).bit_length(), BUCKETS - 1)] += 1

@@ -6,12 +6,9 @@ values of the state table, and no number of a stream is used twice.
 """
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import tempfile
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -24,6 +21,7 @@ from robustmq._fastpath.stores.log import Log
 
 from tests.keyed import NOW, Record, everything, keyed
 from tests.logs import open_log
+from tests.served import Served
 from tests.unit.test_merge import merge
 
 PRODUCER = 7
@@ -61,23 +59,6 @@ class Stream:
 
 
 # --- the log, in a child ----------------------------------------------------------------------------------------------
-
-def serve(path: Path, pipe: Connection) -> None:
-    """Do to a log what the parent says, until it says `close`, or kills."""
-    log = open_log(path, journal_bytes=5 << 20)
-    try:
-        while True:
-            name, *arguments = pipe.recv()
-            try:
-                answer: Any = ACTIONS[name](log, *arguments)
-            except Exception as error:
-                answer = error
-            pipe.send(answer)
-            if name == "close":
-                return
-    finally:
-        pipe.close()
-
 
 def look(log: Log, stream: int) -> tuple[int, int, dict[int, Record]]:
     part = log.partition(stream)
@@ -117,27 +98,19 @@ class LogMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.pipe, other = multiprocessing.Pipe()
-        self.child = multiprocessing.get_context("fork").Process(target=serve, args=(self.path, other), daemon=True)
-        self.child.start()
-        other.close()
+        self.child = Served(lambda: open_log(self.path, journal_bytes=5 << 20), ACTIONS)
         if self.streams:                    # policies are not the log's to remember
             for stream in self.streams:
                 self.set_policy(stream)
 
     def ask(self, *words: object) -> Any:
-        self.pipe.send(words)
-        answer = self.pipe.recv()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return self.child.ask(*words)
 
     def set_policy(self, stream: Stream) -> None:
         self.ask("policy", stream.number, COMPACTED if stream.compacted else {"retention_ms": HOUR_MS})
 
     def teardown(self) -> None:
         self.child.kill()
-        self.child.join()
         rmtree(self.path)
 
     # --- rules --------------------------------------------------------------------------------------------------------
@@ -263,22 +236,19 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.ask("close")
-        self.child.join()
+        self.child.close()
         self.open()
         assert self.ask("notes") == []
 
     @rule(after_us=st.sampled_from([0, 300, 600, 1000, 2000, 4000]))
     def crash_while_sealing(self, after_us: int) -> None:
-        self.pipe.send(("seal",))
-        self.pipe.poll(after_us / 1e6)
+        self.child.pipe.send(("seal",))
+        self.child.pipe.poll(after_us / 1e6)
         self.crash()
 
     @rule()
     def crash(self) -> None:
-        assert self.child.pid is not None
-        os.kill(self.child.pid, signal.SIGKILL)
-        self.child.join()
+        self.child.kill()
         self.open()
         assert self.ask("notes") == []
 

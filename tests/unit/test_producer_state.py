@@ -2,11 +2,9 @@
 of journal segments, retention and DeleteRecords."""
 from __future__ import annotations
 
-import multiprocessing
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from robustmq._fastpath.stores.partition_ref import SequenceError
 
 from tests.batches import batch
 from tests.logs import ID, MIB, open_log
+from tests.served import Served
 
 LAST = 2**31 - 1
 NOW, HOUR = 1_800_000_000_000, 3_600_000
@@ -91,19 +90,12 @@ ACTIONS: dict[str, Any] = {
 }
 
 
-def serve(path: Path, most: int, pipe: Connection) -> None:
-    """Do to a log what the parent says, until it says `close`, or kills."""
+def open_it(path: Path, most: int) -> Log:
     log = open_log(path, producers_max=most, producer_expiration_ms=HOUR)
     if not log.streams():
         log.create_stream("orders", ID)
         log.create_stream("others", ID, 1)
-    name = ""
-    while name != "close":
-        name, *arguments = pipe.recv()
-        try:
-            pipe.send(ACTIONS[name](log, *arguments))
-        except Exception as error:
-            pipe.send(error)
+    return log
 
 
 class World:
@@ -115,33 +107,22 @@ class World:
         self.open()
 
     def open(self) -> None:
-        self.pipe, other = multiprocessing.Pipe()
-        self.child = multiprocessing.get_context("fork").Process(
-            target=serve, args=(self.path, self.model.most, other), daemon=True)
-        self.child.start()
-        other.close()
+        self.child = Served(lambda: open_it(self.path, self.model.most), ACTIONS)
         if self.model.end:
             assert self.ask("recovered") == (0, [])
 
     def ask(self, *words: object) -> Any:
-        self.pipe.send(words)
-        answer = self.pipe.recv()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return self.child.ask(*words)
 
     def end(self) -> None:
         self.child.kill()
-        self.child.join()
-        self.pipe.close()
 
     def kill(self) -> None:
         self.end()
         self.open()
 
     def restart(self) -> None:
-        self.ask("close")
-        self.end()
+        self.child.close()
         self.open()
 
     def fill(self) -> None:

@@ -2,8 +2,8 @@
 from libc.errno cimport EDQUOT, EFBIG, ENOSPC, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport (
-    cas_u32, cpu_pause, fence_seq_cst, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock, spin_unlock, store_relaxed_u64,
-    store_release_u32, store_release_u64,
+    cas_u32, cpu_pause, fence_seq_cst, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock,
+    spin_unlock, store_relaxed_u64, store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (

@@ -103,7 +103,7 @@ cdef void give_way(void* context, uint64_t bytes) noexcept nogil:
     """The emptier the journal, the slower: appends come first, and what was read a moment ago stays in its warm pages."""
     cdef Sealer* sealer = <Sealer*>context
     cdef uint64_t half = sealer.journal.most_segments // 2
-    cdef uint64_t listed = max(<uint64_t>journal_listed(sealer.journal), half // SLOWEST + 1)
+    cdef uint64_t listed = max(journal_listed(sealer.journal), half // SLOWEST + 1)
     cdef bint asked
     pthread_mutex_lock(&sealer.lock)
     asked = sealer.asked > sealer.sealed

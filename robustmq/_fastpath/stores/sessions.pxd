@@ -33,8 +33,8 @@ cdef struct SessionPlace:
 
 cdef struct SessionPlaces:
     SessionPlace* list
-    uint32_t count
-    uint32_t cap
+    uint64_t count
+    uint64_t cap
 
 
 cdef struct SessionMark:

@@ -1,12 +1,13 @@
 """Entries of durable sessions: see sessions.pxd."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from robustmq._fastpath.hash cimport hash_mix
 from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport OK, UNKNOWN_TOPIC
+from robustmq._fastpath.stores.arrays cimport array_grow
 from robustmq._fastpath.stores.core cimport core_copy, core_entry
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_SESSION, EntryHead, journal_append, journal_tail,
@@ -170,13 +171,8 @@ cdef Status session_log_carry(LogCore* core, Journal* journal, const Entry* entr
 # --- recovery ---------------------------------------------------------------------------------------------------------
 
 cdef bint add_place(SessionPlaces* places, uint64_t place, uint64_t value) noexcept nogil:
-    cdef SessionPlace* wider
-    if places.count == places.cap:
-        wider = <SessionPlace*>realloc(places.list, (places.cap * 2 + 8) * sizeof(SessionPlace))
-        if wider == NULL:
-            return False
-        places.list = wider
-        places.cap = places.cap * 2 + 8
+    if not array_grow(<void**>&places.list, places.count, &places.cap, sizeof(SessionPlace)):
+        return False
     places.list[places.count].place = place
     places.list[places.count].value = value
     places.count += 1

@@ -1,6 +1,8 @@
 """The control plane's end of the seam, over a pipe instead of reactors."""
 import asyncio
+import gc
 import os
+import warnings
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -80,3 +82,18 @@ def test_frames_reach_their_protocol_in_order_and_a_failure_closes_its_link() ->
         assert seam.counters()["frames_failed"] == 2
         await seam.close()
     asyncio.run(run())
+
+
+def test_what_has_not_begun_when_the_broker_ends_goes_quietly() -> None:
+    async def run() -> None:
+        reactors = FakeReactors()
+        seam = Seam(reactors, [Service(1)])
+        seam.open()
+        reactors.post((1, 0, LATER, b""))
+        await seam.close()
+        assert seam.counters()["frames_failed"] == seam.counters()["frames_in_progress"] == 0
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        asyncio.run(run())
+        gc.collect()
+    assert not [each for each in said if "never awaited" in str(each.message)]

@@ -60,9 +60,9 @@ cdef struct Collector:
     int64_t wall                # ms, of this read
     uint32_t used               # slabs
     uint32_t owed_count
-    uint32_t owed_cap
     uint32_t retain_count
-    uint32_t retain_cap
+    uint64_t owed_cap
+    uint64_t retain_cap
     uint32_t index              # thread
     uint32_t waits              # something of it waits for room
     Owed* owed

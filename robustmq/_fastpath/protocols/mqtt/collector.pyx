@@ -1,6 +1,6 @@
 """Batches of one read; the contract is in collector.pxd."""
 from libc.stdint cimport int32_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from robustmq._fastpath.batch cimport builder_add, builder_begin, builder_finish, builder_free, builder_init
 from robustmq._fastpath.broker.mapping cimport Slice, mapping_key
 from robustmq._fastpath.broker.retained cimport retained_keep, retained_set
@@ -9,6 +9,7 @@ from robustmq._fastpath.broker.topic cimport TopicFlags
 from robustmq._fastpath.protocols.mqtt.message cimport wall_ms
 from robustmq._fastpath.protocols.mqtt.record cimport headers_free, headers_write
 from robustmq._fastpath.protocols.mqtt.session cimport Dropped
+from robustmq._fastpath.stores.arrays cimport array_grow
 from robustmq._fastpath.stores.journal cimport EntryFlags, journal_body_most, journal_will_have_room
 from robustmq._fastpath.stores.log cimport log_will_have_room
 from robustmq._fastpath.stores.partition cimport partition_append_aux
@@ -56,18 +57,14 @@ cdef void collector_return(Core* core, Collector* collector) noexcept nogil:
 
 
 cdef bint collector_owe(Collector* collector, uint16_t packet_id, uint8_t packet, uint8_t slab, uint8_t reason) noexcept nogil:
-    cdef Owed* wider
-    if collector.owed_count == collector.owed_cap:
-        wider = <Owed*>realloc(collector.owed, (collector.owed_cap * 2 + 64) * sizeof(Owed))
-        if wider == NULL:
-            return False
-        collector.owed = wider
-        collector.owed_cap = collector.owed_cap * 2 + 64
-    wider = &collector.owed[collector.owed_count]
-    wider.packet_id = packet_id
-    wider.packet = packet
-    wider.slab = slab
-    wider.reason = reason
+    cdef Owed* owed
+    if not array_grow(<void**>&collector.owed, collector.owed_count, &collector.owed_cap, sizeof(Owed)):
+        return False
+    owed = &collector.owed[collector.owed_count]
+    owed.packet_id = packet_id
+    owed.packet = packet
+    owed.slab = slab
+    owed.reason = reason
     collector.owed_count += 1
     return True
 
@@ -123,18 +120,14 @@ cdef Status collect_one(Collector* collector, const Publish* view, const Bytes* 
 
 
 cdef bint note_retained(Collector* collector, uint32_t index, bint clears) noexcept nogil:
-    cdef Retain* wider
-    if collector.retain_count == collector.retain_cap:
-        wider = <Retain*>realloc(collector.retains, (collector.retain_cap * 2 + 16) * sizeof(Retain))
-        if wider == NULL:
-            return False
-        collector.retains = wider
-        collector.retain_cap = collector.retain_cap * 2 + 16
-    wider = &collector.retains[collector.retain_count]
-    wider.slab = index
-    wider.record = <uint32_t>(collector.slabs[index].builder.count - 1)
-    wider.clears = clears
-    wider.state = RetainState.RETAIN_NEW
+    cdef Retain* retain
+    if not array_grow(<void**>&collector.retains, collector.retain_count, &collector.retain_cap, sizeof(Retain)):
+        return False
+    retain = &collector.retains[collector.retain_count]
+    retain.slab = index
+    retain.record = <uint32_t>(collector.slabs[index].builder.count - 1)
+    retain.clears = clears
+    retain.state = RetainState.RETAIN_NEW
     collector.retain_count += 1
     return True
 
