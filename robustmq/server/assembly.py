@@ -125,7 +125,7 @@ class Broker:
         self.mqtt = MqttProtocol(
             self.log, self.topics, self.exchange, high_water_bytes=high_water,
             **chosen(config.mqtt, "max_packet_size", "max_queued", "receive_maximum", "topic_alias_max", "max_inflight",
-                     "max_orphans", "connect_timeout_ms"))
+                     "max_orphans", "max_subscriptions_per_session", "deny_subscribe", "connect_timeout_ms"))
         self._ends.callback(self.mqtt.close)
         self.kafka = KafkaProtocol(self.topics, self.exchange, COLD_APIS, high_water_bytes=high_water,
                                    max_request_bytes=config.kafka.max_request_bytes)

@@ -1,9 +1,9 @@
 """The tests' door into the subscription index: consumers are small numbers."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from robustmq._fastpath.broker.index cimport (
-    Index, Matches, Sub, Subs, index_free, index_init, index_match, index_subscribe, index_unsubscribe,
+    Index, Matches, Node, Sub, Subs, index_free, index_init, index_match, index_place, index_subscribe, index_unsubscribe,
 )
 from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_quiescent, qsbr_register, qsbr_unregister
 
@@ -24,15 +24,37 @@ cdef class ShimIndex:
     def subscribe(self, bytes filter, uintptr_t consumer, int qos=0):
         """(status, existed)"""
         cdef Sub sub
+        cdef Node* place
         cdef bint existed = False
         memset(&sub, 0, sizeof(sub))
         sub.consumer = <void*>consumer
         sub.qos = <uint8_t>qos
-        status = index_subscribe(&self.index, filter, <uint32_t>len(filter), &sub, &existed)
+        status = index_subscribe(&self.index, filter, <uint32_t>len(filter), &sub, &place, &existed)
         return status, existed
 
     def unsubscribe(self, bytes filter, uintptr_t consumer):
-        return index_unsubscribe(&self.index, filter, <uint32_t>len(filter), <void*>consumer)
+        cdef Node* place = index_place(&self.index, filter, <uint32_t>len(filter))
+        return place != NULL and index_unsubscribe(&self.index, place, <void*>consumer)
+
+    def churn(self, uint32_t number, uint32_t rounds):
+        """For races: without the GIL, subscribe to and leave again 512 filters beside those of other threads."""
+        cdef uint8_t filter[8]
+        cdef Sub sub
+        cdef Node* place
+        cdef bint existed
+        cdef uint32_t i
+        memset(&sub, 0, sizeof(sub))
+        sub.consumer = <void*><uintptr_t>(number + 1)
+        memcpy(filter, b"a/+/00/0", 8)
+        with nogil:
+            for i in range(rounds * 1024):
+                filter[4] = c"0" + i % 64
+                filter[5] = c"0" + i // 64 % 8
+                filter[7] = c"s" if i % 8 == 0 else c"0" + number           # shared with the others, or its own
+                if i // 512 % 2 == 0:
+                    index_subscribe(&self.index, filter, 8, &sub, &place, &existed)
+                else:
+                    index_unsubscribe(&self.index, index_place(&self.index, filter, 8), sub.consumer)
 
     def match(self, bytes topic):
         """Consumers in order, with repetitions where filters overlap; None when the topic is refused."""

@@ -75,7 +75,7 @@ class World:
     """Everything but sockets, threads and the control plane. Without `directory` the log is in memory."""
 
     durability: str = "memory"
-    limits: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     directory: Path | None = None
     memory_bytes: int = 8 << 20
     mappings: tuple[tuple[str, str, int, str], ...] = ()

@@ -94,6 +94,20 @@ def test_many_subscribers_of_one_filter_come_and_go() -> None:
     assert index.match(b"one/filter") == list(range(2, 2001, 2))
 
 
+def test_threads_change_it_together() -> None:
+    """Reactors and the control plane: what each has put in, each takes out, and nothing is left."""
+    index = ShimIndex()
+    index.subscribe(b"a/+/steady", 99)
+    writers = [threading.Thread(target=index.churn, args=(number, 200)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    assert index.match_often(b"a/x/steady", 20_000) == 20_000
+    for writer in writers:
+        writer.join()
+    assert index.match(b"a/x/steady") == [99]
+    assert (index.filters, index.nodes) == (1, 3)
+
+
 def test_readers_match_while_the_index_changes() -> None:
     index = ShimIndex()
     index.subscribe(b"steady/+/topic", 7)

@@ -244,7 +244,7 @@ def test_subscribe_parks_and_comes_after_what_was_published() -> None:
     """The cold half gets the packet once the publishes before it are stored; nothing behind it is parsed meanwhile."""
     client = World().connect()
     client.read()
-    subscribe = bytes.fromhex("8208000a0003612f6201")
+    subscribe = bytes.fromhex("8210000a000b") + b"$share/g/ab" + b"\1"
     assert client.send(publish("a", b"", 1, 1) + subscribe + b"\xc0\0") == PARKED
     assert client.read() == [ack(4, 1)]
     assert client.link.control[-1] == (1, subscribe)

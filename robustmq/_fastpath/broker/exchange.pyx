@@ -7,12 +7,17 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
-from robustmq._fastpath.atomic cimport load_relaxed_u64, store_release_u64
-from robustmq._fastpath.broker.index cimport Sub, index_free, index_init, index_subscribe, index_unsubscribe
+from robustmq._fastpath.atomic cimport load_relaxed_u32, load_relaxed_u64, store_release_u32
+from robustmq._fastpath.broker.index cimport Sub, index_free, index_init
 from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
 from robustmq._fastpath.broker.rounds cimport feeds_init, feeds_wake
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget
-from robustmq._fastpath.broker.shared cimport SHARED_GROUPS_MAX, group_end, group_join, group_leave, group_new
+from robustmq._fastpath.broker.shared cimport (
+    SHARED_GROUPS_MAX, group_end, group_has, group_join, group_leave, group_new,
+)
+from robustmq._fastpath.broker.subscriptions cimport (
+    subscriptions_add, subscriptions_end, subscriptions_full, subscriptions_remove,
+)
 from robustmq._fastpath.broker.topic cimport Topic, Topics
 from robustmq._fastpath.broker.restart cimport restart_feeds
 from robustmq._fastpath.broker.seen cimport seen_free, seen_new
@@ -91,7 +96,6 @@ cdef class Exchange:
         memset(&self.core, 0, sizeof(Core))
         self.topics = topics
         self.core.topics = topics.table
-        self.core.version = 1
         feeds_init(&self.core)
         self.core.retained.most = max_retained
         self.groups = {}
@@ -134,58 +138,72 @@ cdef class Exchange:
         """The address of the struct Exchange (routes.pxd), for the protocols."""
         return <uintptr_t>&self.core
 
-    cdef void changed(self):
-        store_release_u64(&self.core.version, self.core.version + 1)
-        qsbr_collect()
-
     cdef Group* group_at(self, tuple key):
         address = self.groups.get(key)
         return <Group*><uintptr_t>address if address is not None else NULL
 
     def subscribe(self, uintptr_t consumer, str filter not None, *, uint8_t qos, bint no_local=False,
-                  bint retain_as_published=False, uint32_t identifier=0):
+                  bint retain_as_published=False, uint32_t identifier=0, uint32_t most=0xFFFFFFFF):
         """Add or replace a subscription (the filter may be `$share/GROUP/FILTER`); True when it replaced one.
 
-        The filter is valid [MQTT-4.7.1-1 to -3]. SubscribeError: too many levels, too many groups, no memory.
+        The filter is valid [MQTT-4.7.1-1 to -3]. SubscribeError: too many levels, too many groups, more than `most` of this
+        consumer, no memory.
         """
+        cdef Consumer* who = <Consumer*>consumer
         cdef Sub sub
-        cdef bint existed = False, member = False
+        cdef bint existed = False
         cdef bytes raw
         cdef Status status
         name, inner = split_shared(filter)
-        raw = inner.encode()
         memset(&sub, 0, sizeof(sub))
-        sub.consumer = <void*>consumer
+        sub.consumer = who
         sub.id = identifier
         sub.qos = qos
         sub.no_local = no_local
         sub.retain_as_published = retain_as_published
         if name:
-            sub.consumer = self.join(name, inner, &sub, &member)
-            sub.group = 1
-            sub.id = 0
-            sub.no_local = 0
-            sub.qos = 2
-        status = index_subscribe(&self.core.index, raw, <uint32_t>len(raw), &sub, &existed)
-        if status != OK:
-            if name and not member:
-                self.leave((name, inner), <Consumer*>consumer)
-            raise SubscribeError(status, f"cannot subscribe to {filter!r} (status {status})")
-        self.changed()
-        return member if name else existed
+            existed = self.join((name, inner), &sub, most)
+        else:
+            raw = inner.encode()
+            status = subscriptions_add(&who.subscriptions, &self.core.index, raw, <uint32_t>len(raw), &sub, most, &existed)
+            if status != OK:
+                raise SubscribeError(status, f"cannot subscribe to {filter!r} (status {status})")
+        qsbr_collect()
+        return existed
 
-    cdef Group* join(self, str name, str inner, const Sub* sub, bint* existed) except NULL:
-        """The group with the subscriber in it; *existed: it was a member before."""
-        cdef Consumer* consumer = <Consumer*>sub.consumer
-        cdef Group* group = self.group_at((name, inner))
-        cdef Route route
+    cdef Group* group_made(self, tuple key, uint32_t reactor) except NULL:
+        """A new group, in the index; without a member it delivers nothing."""
+        cdef bytes raw = key[1].encode()
+        cdef Group* group
+        cdef Sub sub
+        cdef bint existed = False
+        cdef Status status
+        if len(self.groups) >= SHARED_GROUPS_MAX:
+            raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
+        group = group_new(&self.core, reactor, group_key(*key))
         if group == NULL:
-            if len(self.groups) >= SHARED_GROUPS_MAX:
-                raise SubscribeError(QUOTA, f"{len(self.groups)} shared groups exist: no more are made")
-            group = group_new(&self.core, consumer.reactor, group_key(name, inner))
-            if group == NULL:
-                raise MemoryError("shared group")
-            self.groups[(name, inner)] = <uintptr_t>group
+            raise MemoryError("shared group")
+        memset(&sub, 0, sizeof(sub))
+        sub.consumer = group
+        sub.group = 1
+        sub.qos = 2
+        status = subscriptions_add(&group.consumer.subscriptions, &self.core.index, raw, <uint32_t>len(raw), &sub, 1, &existed)
+        if status != OK:
+            group_end(group)
+            raise SubscribeError(status, f"cannot subscribe to {key[1]!r} (status {status})")
+        self.groups[key] = <uintptr_t>group
+        return group
+
+    cdef bint join(self, tuple key, const Sub* sub, uint32_t most) except -1:
+        """True: it was a member before."""
+        cdef Consumer* consumer = <Consumer*>sub.consumer
+        cdef Group* group = self.group_at(key)
+        cdef bint existed = False
+        cdef Route route
+        if subscriptions_full(&consumer.subscriptions, 1, most) and not (group != NULL and group_has(group, consumer)):
+            raise SubscribeError(QUOTA, f"a session has {most} subscriptions at most")
+        if group == NULL:
+            group = self.group_made(key, consumer.reactor)
         group.consumer.floor = max(group.consumer.floor, consumer.floor)
         memset(&route, 0, sizeof(route))
         route.consumer = consumer
@@ -194,10 +212,13 @@ cdef class Exchange:
         route.retain_as_published = sub.retain_as_published
         route.ids[0] = sub.id
         route.id_count = 1 if sub.id else 0
-        if not group_join(group, &route, existed):
-            self.end_if_empty((name, inner), group)
-            raise SubscribeError(QUOTA, f"the shared group {name!r} has no room for another member")
-        return group
+        if not group_join(group, &route, &existed):
+            self.end_if_empty(key, group)
+            raise SubscribeError(QUOTA, f"the shared group {key[0]!r} has no room for another member")
+        if not existed:
+            self.members += 1
+            store_release_u32(&consumer.subscriptions.shared, consumer.subscriptions.shared + 1)
+        return existed
 
     cdef bint leave(self, tuple key, Consumer* consumer) except -1:
         """False: it was no member. The group ends with its last one."""
@@ -205,36 +226,41 @@ cdef class Exchange:
         cdef Group* group = self.group_at(key)
         if group == NULL or not group_leave(group, consumer, &left):
             return False
+        self.members -= 1
+        store_release_u32(&consumer.subscriptions.shared, consumer.subscriptions.shared - 1)
         self.end_if_empty(key, group)
         return True
 
     cdef end_if_empty(self, tuple key, Group* group):
-        cdef bytes raw
         if group.members != NULL and group.members.count:
             return
-        raw = key[1].encode()
-        index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), group)
+        subscriptions_end(&group.consumer.subscriptions, &self.core.index, group)
         del self.groups[key]
-        self.changed()                  # from here on no feed begins with a route to it
-        group_end(group)
+        group_end(group)                # no feed begins with a route to it any more
 
     def unsubscribe(self, uintptr_t consumer, str filter not None):
         """Remove; False when there was no such subscription."""
+        cdef Consumer* who = <Consumer*>consumer
         cdef bytes raw
         cdef bint gone
         name, inner = split_shared(filter)
         if not name:
             raw = inner.encode()
-            gone = index_unsubscribe(&self.core.index, raw, <uint32_t>len(raw), <void*>consumer)
-            self.changed()
+            gone = subscriptions_remove(&who.subscriptions, &self.core.index, raw, <uint32_t>len(raw), who)
+            qsbr_collect()
             return gone
-        if not self.leave((name, inner), <Consumer*>consumer):
+        if not self.leave((name, inner), who):
             return False
-        self.changed()
         # The group's reactor may be sending the leaver its share: after this, what it sent is in the mailbox.
         with nogil:
             qsbr_synchronize()
         return True
+
+    @staticmethod
+    def subscriptions(uintptr_t consumer):
+        """How many a consumer has, shared ones with them."""
+        cdef Consumer* who = <Consumer*>consumer
+        return load_relaxed_u32(&who.subscriptions.count) + load_relaxed_u32(&who.subscriptions.shared)
 
     def restart_begin(self):
         """At start, before the sessions of the last life are made: from here on what they took is remembered."""
@@ -297,25 +323,16 @@ cdef class Exchange:
             mailbox_awake(self.core.boxes[i], self.core.boxes[i].event_fd in rung)
         return True
 
-    def replay(self, uintptr_t consumer, str filter not None, uint8_t qos, uint32_t identifier=0,
-               bint retain_as_published=True):
+    def replay(self, uintptr_t consumer, str filter not None, uint8_t qos, uint32_t identifier=0):
         """Send the consumer the retained messages that match, as far as it can take them; the rest as it can."""
-        cdef Route route
         cdef bytes raw = filter.encode()
-        memset(&route, 0, sizeof(route))
-        route.consumer = <Consumer*>consumer
-        route.reactor = route.consumer.reactor
-        route.qos = qos
-        route.retain_as_published = retain_as_published
-        route.ids[0] = identifier
-        route.id_count = 1 if identifier else 0
-        if replay_start(&self.core, &route, raw, <uint32_t>len(raw)) != OK:
+        if replay_start(&self.core, <Consumer*>consumer, raw, <uint32_t>len(raw), qos, identifier) != OK:
             raise MemoryError("replay of retained messages")
 
     def counters(self):
         """What /metrics shows of the exchange; sums over reactors."""
         cdef int i
-        sums = {"subscriptions": self.core.index.filters, "retained": self.core.retained.count,
+        sums = {"subscriptions": load_relaxed_u64(&self.core.index.filters) - len(self.groups) + self.members, "retained": self.core.retained.count,
                 "shared_groups": len(self.groups), "route_refreshes": self.core.refreshes,
                 "feed_runs": 0, "records_delivered": 0, "records_lost": 0, "batches_undecodable": 0}
         for i in range(REACTORS_MAX):

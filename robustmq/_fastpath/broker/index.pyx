@@ -1,8 +1,13 @@
 """The subscription index: see index.pxd."""
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
-from robustmq._fastpath.atomic cimport load_acquire_ptr, load_acquire_u32, store_release_ptr, store_release_u32
+from robustmq._fastpath.atomic cimport (
+    load_acquire_ptr, load_acquire_u32, store_release_ptr, store_release_u32, store_release_u64,
+)
 from robustmq._fastpath.hash cimport hash_pair, hash_seed, hash_with
+from robustmq._fastpath.platform cimport (
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+)
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport NO_MEMORY, OK, TOO_LARGE
 
@@ -50,7 +55,9 @@ cdef NodeTable* table_new(uint64_t size) noexcept nogil:
 
 
 cdef bint index_init(Index* index) noexcept nogil:
+    pthread_mutex_init(&index.lock, NULL)
     index.table = table_new(256)
+    index.version = 1
     index.nodes = index.filters = 0
     index.root.hash = hash_seed()
     index.root.parent = index.root.plus = index.root.sharp = NULL
@@ -95,6 +102,7 @@ cdef void index_free(Index* index) noexcept nogil:
     free(index.root.subs)
     free(index.table)
     index.table = NULL
+    pthread_mutex_destroy(&index.lock)
 
 
 cdef inline uint64_t child_hash(const Node* parent, uint64_t level_hash) noexcept nogil:
@@ -293,55 +301,91 @@ cdef void drop_sub(Node* node, Sub* sub) noexcept nogil:
         qsbr_retire(subs, free)
 
 
-cdef Status index_subscribe(Index* index, const uint8_t* filter, uint32_t n, const Sub* sub, bint* existed) noexcept nogil:
-    cdef Level levels[LEVELS_MAX]
-    cdef int32_t count = split(filter, n, levels)
+cdef Node* walk(Index* index, const Level* levels, int32_t count) noexcept nogil:
+    """The node at the end of the levels, NULL when there is none."""
+    cdef int32_t i
+    cdef Node* node = &index.root
+    for i in range(count):
+        node = child_of(index, node, &levels[i], kind_of(&levels[i]))
+        if node == NULL:
+            return NULL
+    return node
+
+
+cdef Node* make(Index* index, const Level* levels, int32_t count) noexcept nogil:
+    """The same, made where it is missing; NULL: memory is out."""
     cdef int32_t i
     cdef Node* node = &index.root
     cdef Node* child
-    cdef Sub* old
-    cdef Sub fresh = sub[0]
-    existed[0] = False
-    if count < 0:
-        return TOO_LARGE
     for i in range(count):
         child = child_of(index, node, &levels[i], kind_of(&levels[i]))
         if child == NULL:
             child = node_new(index, node, &levels[i], kind_of(&levels[i]))
             if child == NULL:
                 prune(index, node)
-                return NO_MEMORY
+                return NULL
         node = child
-    old = find_sub(node, sub.consumer)
-    if not put_sub(node, &fresh):
+    return node
+
+
+cdef void changed(Index* index, uint64_t filters) noexcept nogil:
+    """Under the lock, behind a change: there are so many now."""
+    store_release_u64(&index.filters, filters)
+    store_release_u64(&index.version, index.version + 1)
+
+
+cdef bint put(Index* index, Node* node, const Sub* sub, bint* existed) noexcept nogil:
+    cdef Sub* old = find_sub(node, sub.consumer)
+    existed[0] = old != NULL
+    if not put_sub(node, sub):
         prune(index, node)
-        return NO_MEMORY
-    if old != NULL:                     # the new entry is visible before the old one goes: never none
-        existed[0] = True
-        old = find_sub(node, sub.consumer)
-        drop_sub(node, old)
-    else:
-        index.filters += 1
-    return OK
+        return False
+    if existed[0]:                      # the new entry is visible before the old one goes: never none
+        drop_sub(node, find_sub(node, sub.consumer))
+    changed(index, index.filters if existed[0] else index.filters + 1)
+    return True
 
 
-cdef bint index_unsubscribe(Index* index, const uint8_t* filter, uint32_t n, void* consumer) noexcept nogil:
+cdef Status index_subscribe(Index* index, const uint8_t* filter, uint32_t n, const Sub* sub, Node** place,
+                            bint* existed) noexcept nogil:
     cdef Level levels[LEVELS_MAX]
     cdef int32_t count = split(filter, n, levels)
-    cdef int32_t i
-    cdef Node* node = &index.root
+    cdef Status status = OK
+    existed[0] = False
+    if count < 0:
+        return TOO_LARGE
+    pthread_mutex_lock(&index.lock)
+    place[0] = make(index, levels, count)
+    if place[0] == NULL or not put(index, place[0], sub, existed):
+        status = NO_MEMORY
+    pthread_mutex_unlock(&index.lock)
+    return status
+
+
+cdef Node* index_place(Index* index, const uint8_t* filter, uint32_t n) noexcept nogil:
+    cdef Level levels[LEVELS_MAX]
+    cdef int32_t count = split(filter, n, levels)
+    cdef Node* node
+    if count < 0:
+        return NULL
+    pthread_mutex_lock(&index.lock)
+    node = walk(index, levels, count)
+    if node != NULL and (node.subs == NULL or node.subs.live == 0):
+        node = NULL
+    pthread_mutex_unlock(&index.lock)
+    return node
+
+
+cdef bint index_unsubscribe(Index* index, Node* place, void* consumer) noexcept nogil:
     cdef Sub* sub
-    for i in range(count):
-        node = child_of(index, node, &levels[i], kind_of(&levels[i]))
-        if node == NULL:
-            return False
-    sub = find_sub(node, consumer)
-    if sub == NULL or count < 0:
-        return False
-    drop_sub(node, sub)
-    prune(index, node)
-    index.filters -= 1
-    return True
+    pthread_mutex_lock(&index.lock)
+    sub = find_sub(place, consumer)
+    if sub != NULL:
+        drop_sub(place, sub)
+        prune(index, place)
+        changed(index, index.filters - 1)
+    pthread_mutex_unlock(&index.lock)
+    return sub != NULL
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------

@@ -194,16 +194,22 @@ cdef inline uint8_t* filter_of(Replay* replay) noexcept nogil:
     return <uint8_t*>replay + sizeof(Replay)
 
 
-cdef Status replay_start(Exchange* exchange, const Route* route, const uint8_t* filter, uint32_t n) noexcept nogil:
+cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n, uint8_t qos,
+                         uint32_t identifier) noexcept nogil:
     cdef Replay* replay = <Replay*>calloc(1, sizeof(Replay) + n)
     if replay == NULL:
         return NO_MEMORY
     mail_init(&replay.mail, replay_run)
     replay.exchange = exchange
-    replay.route = route[0]
+    replay.route.consumer = consumer
+    replay.route.reactor = consumer.reactor
+    replay.route.qos = qos
+    replay.route.retain_as_published = 1
+    replay.route.ids[0] = identifier
+    replay.route.id_count = 1 if identifier else 0
     replay.filter_len = n
     memcpy(filter_of(replay), filter, n)
-    mailbox_post(exchange.boxes[route.consumer.reactor], &replay.mail)
+    mailbox_post(exchange.boxes[consumer.reactor], &replay.mail)
     return OK
 
 

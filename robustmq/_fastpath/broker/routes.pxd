@@ -1,8 +1,8 @@
 """Who gets the messages of a topic: subscriptions, resolved and cached per topic.
 
-The subscription index is changed by the control plane only; each change moves `version`. A topic caches the result of its
-last match as an immutable `Routes`; a publisher that sees another version matches again (about a microsecond) and swaps it
-in (release), the old one is retired (QSBR).
+Each change of the subscription index moves its `version`. A topic caches the result of its last match as an immutable
+`Routes`; a publisher that sees another version matches again (about a microsecond) and swaps it in (release), the old one
+is retired (QSBR).
 
 How a message reaches a subscriber, the same for every protocol and reactor:
 
@@ -16,13 +16,14 @@ How a message reaches a subscriber, the same for every protocol and reactor:
 so every subscriber sees log order, a burst costs one mail, a slow reactor gets larger bursts, and a record that Kafka
 produced takes the same way. The publisher's own reactor uses the same mail; it runs later in the same loop iteration.
 
-Concurrency: `version` is written (release) by the control plane; a topic's routes and feeds under Topic.lock, published
-with release; a feed's cursor belongs to its reactor.
+Concurrency: a topic's routes and feeds change under Topic.lock, published with release; a feed's cursor belongs to its
+reactor.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Block, Ref
 from robustmq._fastpath.broker.index cimport Index
 from robustmq._fastpath.broker.seen cimport Seen
+from robustmq._fastpath.broker.subscriptions cimport Subscriptions
 from robustmq._fastpath.broker.topic cimport Feed, Routes, Topic, TopicTable
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
@@ -73,6 +74,7 @@ cdef struct Consumer:
     void (*deliver)(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil
     Replay* replays                 # home reactor; see retained.pxd
     uint64_t floor                  # what was delivered again at start and lies below it was considered before
+    Subscriptions subscriptions
 
 
 cdef struct Route:
@@ -145,7 +147,6 @@ cdef struct Wake:                   # rounds.pxd, feeds_wake; one per reactor
 
 
 cdef struct Exchange:
-    uint64_t version                # of the index; release by the control plane
     TopicTable* topics
     Index index
     uint32_t reactor_count

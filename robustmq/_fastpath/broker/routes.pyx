@@ -2,8 +2,8 @@
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport (
-    fetch_add_u64, load_acquire_ptr, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_release_ptr, store_release_u32,
-    store_release_u64,
+    fetch_add_u64, load_acquire_ptr, load_acquire_u32, load_acquire_u64, load_relaxed_u64, spin_lock, spin_unlock,
+    store_release_ptr, store_release_u32, store_release_u64,
 )
 from robustmq._fastpath.broker.feed cimport feed_free, feed_new, feed_retire
 from robustmq._fastpath.broker.index cimport Matches, Sub, Subs, index_match
@@ -104,7 +104,7 @@ cdef Routes* routes_match(Exchange* exchange, const uint8_t* topic, uint32_t n) 
 cdef Routes* everybody(Exchange* exchange) noexcept nogil:
     """For a folded topic: each record has its own MQTT topic, so every reactor looks at all of them."""
     cdef Routes* routes
-    if exchange.index.filters == 0:
+    if load_relaxed_u64(&exchange.index.filters) == 0:
         return NULL
     routes = <Routes*>calloc(1, sizeof(Routes))
     if routes != NULL:
@@ -141,7 +141,7 @@ cdef void rebuild(Exchange* exchange, Topic* topic) noexcept nogil:
     cdef Routes* routes = NULL
     cdef uint64_t version
     spin_lock(&topic.lock)
-    version = load_acquire_u64(&exchange.version)
+    version = load_acquire_u64(&exchange.index.version)
     old = topic.routes
     if topic.routes_version != version and not load_acquire_u32(&topic.flags) & 1:
         if topic.flags & TOPIC_FOLDED:
@@ -161,7 +161,7 @@ cdef void rebuild(Exchange* exchange, Topic* topic) noexcept nogil:
 
 
 cdef void routes_refresh(Exchange* exchange, Topic* topic) noexcept nogil:
-    if load_acquire_u64(&topic.routes_version) != load_acquire_u64(&exchange.version):
+    if load_acquire_u64(&topic.routes_version) != load_acquire_u64(&exchange.index.version):
         rebuild(exchange, topic)
 
 

@@ -41,9 +41,12 @@ cdef struct Group:
 # Control plane; the key finds it from now on. NULL: memory is out.
 cdef Group* group_new(Exchange* exchange, uint32_t reactor, uint64_t key) noexcept nogil
 
-# Control plane, when no current route names the group any more (index_unsubscribe, then the next version): the key finds it
+# Control plane, when no current route names the group any more (its subscription has ended): the key finds it
 # no more, and it is freed once no reactor looks at it.
 cdef void group_end(Group* group) noexcept nogil
+
+# Control plane.
+cdef bint group_has(const Group* group, const Consumer* member) noexcept nogil
 
 # Add, or replace the options of, a member. False: memory is out or the group is full. Control plane.
 cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil

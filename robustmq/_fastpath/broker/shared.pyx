@@ -63,14 +63,24 @@ cdef void group_end(Group* group) noexcept nogil:
     qsbr_retire(group, group_free)
 
 
+cdef uint32_t position(const Members* members, const Consumer* member) noexcept nogil:
+    """Of the member; the number of members when it is none of them."""
+    cdef uint32_t i
+    for i in range(members.count):
+        if routes(<Members*>members)[i].consumer == member:
+            return i
+    return members.count
+
+
+cdef bint group_has(const Group* group, const Consumer* member) noexcept nogil:
+    return group.members != NULL and position(group.members, member) < group.members.count
+
+
 cdef bint group_join(Group* group, const Route* member, bint* existed) noexcept nogil:
     cdef Members* old = group.members
     cdef uint32_t count = old.count if old != NULL else 0
-    cdef uint32_t i, at = count
+    cdef uint32_t at = position(old, member.consumer) if count else 0
     cdef Members* members
-    for i in range(count):
-        if routes(old)[i].consumer == member.consumer:
-            at = i
     existed[0] = at < count
     if at == MEMBERS_MAX:
         return False
@@ -93,10 +103,8 @@ cdef bint group_leave(Group* group, Consumer* member, uint32_t* left) noexcept n
     cdef Members* members
     cdef uint32_t i
     left[0] = old.count if old != NULL else 0
-    for i in range(left[0]):
-        if routes(old)[i].consumer == member:
-            break
-    else:
+    i = position(old, member) if left[0] else 0
+    if i == left[0]:
         return False
     members = <Members*>malloc(sizeof(Members) + old.count * sizeof(Route))
     if members == NULL:                 # it must go all the same: its session is about to be freed

@@ -14,6 +14,7 @@ from robustmq._fastpath.protocols.mqtt.inbound cimport (
     inbound_drop, inbound_flush, inbound_publish, inbound_released, inbound_room,
 )
 from robustmq._fastpath.protocols.mqtt.outbound cimport deliver
+from robustmq._fastpath.protocols.mqtt.requests cimport request_answer
 from robustmq._fastpath.protocols.mqtt.session cimport (
     AnswerKind, Attach, Collector, ControlKind, Session, SessionState, core_of, session_attach, session_detach,
     session_goodbye, session_move, session_trim,
@@ -32,7 +33,7 @@ cdef enum Rule:
     MESSAGE = 1                 # PUBLISH
     ACKNOWLEDGEMENT = 2         # of a message that went out
     RELEASE = 3                 # PUBREL
-    CONTROL = 4                 # the cold half answers; the link is parked
+    REQUEST = 4                 # answered here, or by the cold half and the link is parked
     PING = 5
     GOODBYE = 6                 # DISCONNECT
 
@@ -46,9 +47,9 @@ RULES[:] = [
     Rule.ACKNOWLEDGEMENT,       # PUBREC
     Rule.RELEASE,
     Rule.ACKNOWLEDGEMENT,       # PUBCOMP
-    Rule.CONTROL,               # SUBSCRIBE
+    Rule.REQUEST,               # SUBSCRIBE
     Rule.FORBIDDEN,             # SUBACK
-    Rule.CONTROL,               # UNSUBSCRIBE
+    Rule.REQUEST,               # UNSUBSCRIBE
     Rule.FORBIDDEN,             # UNSUBACK
     Rule.PING,
     Rule.FORBIDDEN,             # PINGRESP
@@ -146,9 +147,11 @@ cdef Status one_packet(Session* session, Collector* collector, Block* block, con
         return status
     if rule == Rule.GOODBYE:
         return on_disconnect(session, block, frame, header, total)
-    session.link.parked = 1
-    to_control(session.link, ControlKind.FROM_LINK_PACKET, block, frame, total)
-    return Status.PARKED
+    status = request_answer(session, frame, header, total)
+    if status == Status.PARKED:
+        session.link.parked = 1
+        to_control(session.link, ControlKind.FROM_LINK_PACKET, block, frame, total)
+    return status
 
 
 cdef Status on_bytes(Link* link, Block* block, const uint8_t* data, uint64_t n, uint64_t* used, uint64_t* need,

@@ -147,7 +147,7 @@ def decode_subscribe(frame: bytes, version: int) -> Subscribe:
         if retain_handling == 3:
             raise WireError(Reason.PROTOCOL_ERROR, "retain handling 3")             # [MQTT-3.8.3.1]
         no_local = bool(options & 4)
-        if no_local and text.startswith("$share/"):
+        if no_local and is_shared(text):
             raise WireError(Reason.PROTOCOL_ERROR, "no local on a shared subscription")   # [MQTT-3.8.3-4]
         filters.append(Filter(text, options & 3, no_local, bool(options & 8), retain_handling))
     if not filters:
@@ -179,10 +179,15 @@ def _request(frame: bytes, packet: int, name: str, version: int) -> tuple[int, P
     return packet_id, read_properties(reader, name) if version == V5 else {}, reader
 
 
+def is_shared(filter: str) -> bool:
+    """Whether it is a shared subscription's [MQTT-4.8.2]."""
+    return filter.startswith("$share/")
+
+
 def check_filter(text: str) -> str:
     """`text` when it is a topic filter [MQTT-4.7.1, 4.7.3-1, 4.8.2], else a WireError."""
     topic = text
-    if text.startswith("$share/"):
+    if is_shared(text):
         group, _, topic = text[7:].partition("/")
         if not group or "+" in group or "#" in group:
             raise malformed("the share name is empty or has a wildcard")            # [MQTT-4.8.2-1, -2]

@@ -20,6 +20,7 @@ cdef class MqttProtocol(ProtocolHandle):
     cdef dict taken             # the same of the round under way; None: there is none
     cdef dict saving            # the same of snapshots under way
 
+    cdef int deny(self, filters) except -1
     cdef int online(self) except -1
     cdef void on_news(self, uint32_t kind, uint64_t number, uint64_t value)
     cdef void on_floor(self)

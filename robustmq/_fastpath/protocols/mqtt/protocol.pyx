@@ -7,8 +7,10 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from robustmq._fastpath.broker.index cimport Node, Sub, index_free, index_init, index_subscribe
 from robustmq._fastpath.broker.retained cimport replay_cancel
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Exchange
+from robustmq._fastpath.broker.subscriptions cimport subscriptions_end
 from robustmq._fastpath.broker.topic cimport Topics
 from robustmq._fastpath.link cimport OUT_HIGH_WATER, Link
 from robustmq._fastpath.mailbox cimport (
@@ -65,6 +67,7 @@ cdef void run_end(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         session_detach(session)
         link.host.close(link, Status.TAKEN_OVER if command.reason == Reason.SESSION_TAKEN_OVER else Status.ADMIN_CLOSED)
     session_move(session, SessionState.ENDED)
+    subscriptions_end(&session.consumer.subscriptions, &session.core.exchange.index, session)
     replay_cancel(&session.consumer)
     window_give_back(session)
     session_forget(session)
@@ -133,7 +136,8 @@ cdef class MqttProtocol(ProtocolHandle):
 
     def __init__(self, Log log, Topics topics, exchange, *, max_packet_size=1 << 20, max_queued=1000,
                  receive_maximum=1024, topic_alias_max=64, max_inflight=1000, max_orphans=100_000,
-                 connect_timeout_ms=10_000, high_water_bytes=OUT_HIGH_WATER):
+                 max_subscriptions_per_session=10_000, deny_subscribe=(), connect_timeout_ms=10_000,
+                 high_water_bytes=OUT_HIGH_WATER):
         self.keep = (log, topics, exchange)
         self.core.log = log.core
         self.core.wal = log_wal(log.core)
@@ -146,8 +150,10 @@ cdef class MqttProtocol(ProtocolHandle):
         self.core.limits.topic_alias_max = topic_alias_max
         self.core.limits.max_inflight = max_inflight
         self.core.limits.max_orphans = max_orphans
+        self.core.limits.max_subscriptions = max_subscriptions_per_session
         self.core.limits.connect_timeout_ns = connect_timeout_ms * 1_000_000
         self.core.limits.high_water = high_water_bytes
+        self.deny(deny_subscribe)
         events_install(self.core)
         if self.core.wal != NULL:
             if mailbox_init(&self.box, <void*>self) < 0:
@@ -163,7 +169,23 @@ cdef class MqttProtocol(ProtocolHandle):
                 collector_free(self.core.collectors[i])
             ledgers_free(self.core)
             orphans_free(self.core)
+            index_free(&self.core.denied)
             free(self.core)
+
+    cdef int deny(self, filters) except -1:
+        cdef Sub nobody
+        cdef Node* place
+        cdef bint existed
+        cdef bytes raw
+        memset(&nobody, 0, sizeof(Sub))
+        nobody.consumer = self.core
+        if not index_init(&self.core.denied):
+            raise MemoryError
+        for text in filters:
+            raw = text.encode()
+            if index_subscribe(&self.core.denied, raw, <uint32_t>len(raw), &nobody, &place, &existed) == Status.NO_MEMORY:
+                raise MemoryError
+        return 0
 
     def session_open(self, bytes client_id, uint32_t reactor):
         """A new session whose home is `reactor`: its address. A connection of that reactor was opened before."""
@@ -177,8 +199,8 @@ cdef class MqttProtocol(ProtocolHandle):
         return (<Session*>address).consumer.number
 
     def session_end(self, uintptr_t address, uint8_t reason):
-        """The session is over; a connection of it is told `reason`. The address is not used after this call, and the
-        caller has removed its subscriptions."""
+        """The session is over, its subscriptions with it; a connection of it is told `reason`. The address is not used after
+        this call, and the caller has removed its shared subscriptions."""
         cdef EndCommand* command = <EndCommand*>malloc(sizeof(EndCommand))
         cdef Session* session = <Session*>address
         if command == NULL:

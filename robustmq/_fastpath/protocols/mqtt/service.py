@@ -1,4 +1,5 @@
-"""MQTT's cold half: CONNECT, SUBSCRIBE, UNSUBSCRIBE, the end of connections and of sessions, wills.
+"""MQTT's cold half: CONNECT, the SUBSCRIBE and UNSUBSCRIBE that a reactor leaves to it (requests.pxd), the end of
+connections and of sessions, wills.
 
 Runs on the control plane's event loop; each method between two awaits sees a consistent world. A link that sent a
 packet is parked until its answer, so packets of one link never overtake each other; only the news that it is gone may
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 from robustmq._fastpath.broker.exchange import SubscribeError
 
 from . import packets
-from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will
+from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will, is_shared
 from .properties import Properties, read_properties
 from .reader import open_packet
 from .reasons import Reason, WireError
@@ -73,11 +74,15 @@ class Subscriptions(Protocol):
     """What this room needs of the broker: who gets what. `consumer` is a session's address."""
 
     def subscribe(self, consumer: int, filter: str, *, qos: int, no_local: bool, retain_as_published: bool,
-                  identifier: int) -> object:
-        """Add or replace; the filter may be a shared one. SubscribeError: it cannot be made."""
+                  identifier: int, most: int) -> bool:
+        """Add or replace, True when it replaced; the filter may be a shared one. SubscribeError: it cannot be made, or
+        would be more than `most` of this consumer."""
 
-    def unsubscribe(self, consumer: int, filter: str) -> object:
-        """Remove; what the consumer has not acknowledged of a shared one goes to the others."""
+    def unsubscribe(self, consumer: int, filter: str) -> bool:
+        """Remove, False when there was none; what the consumer has not acknowledged of a shared one goes to others."""
+
+    def subscriptions(self, consumer: int) -> int:
+        """How many it has."""
 
     def replay(self, consumer: int, filter: str, qos: int, identifier: int) -> None:
         """Send the retained messages that match, behind every answer that was given before."""
@@ -117,8 +122,7 @@ class MqttService:
 
     def counters(self) -> dict[str, int]:
         """Gauges that only the control plane knows."""
-        return {"sessions": len(self._sessions), "connections": len(self._connections),
-                "subscriptions": sum(len(session.subscriptions) for session in self._sessions.values())}
+        return {"sessions": len(self._sessions), "connections": len(self._connections)}
 
     def on_frame(self, link_id: int, kind: int, payload: bytes) -> Later | None:
         """A frame of a parked link, its goodbye, or the news that it is gone or has another id."""
@@ -215,6 +219,7 @@ class MqttService:
         """Nothing of the session survives the broker any more."""
         if self._records is not None and session.kept:
             session.kept = False
+            session.subscriptions = {text: one for text, one in session.subscriptions.items() if is_shared(text)}
             self._protocol.session_drop(session.address)
             try:
                 self._records.remove(session.client_id)
@@ -295,24 +300,26 @@ class MqttService:
         codes: list[int] = []
         replays: list[Filter] = []
         for wanted in request.filters:
-            refusal = self._denied(session, wanted)
+            refusal = self._denied(wanted)
             if refusal is not None:
                 codes.append(refusal)
                 continue
-            new = wanted.text not in session.subscriptions
             try:
-                self._subscriptions.subscribe(
+                existed = self._subscriptions.subscribe(
                     session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
-                    retain_as_published=wanted.retain_as_published, identifier=request.identifier)
+                    retain_as_published=wanted.retain_as_published, identifier=request.identifier,
+                    most=self._limits.max_subscriptions_per_session)
             except SubscribeError as error:
                 log.info("subscription refused: %s", error, extra={"client": session.client_id})
                 codes.append(Reason.QUOTA)
                 continue
-            session.subscriptions[wanted.text] = Subscription(wanted, request.identifier)
+            shared = is_shared(wanted.text)
+            if shared or session.kept:
+                session.subscriptions[wanted.text] = Subscription(wanted, request.identifier)
             codes.append(wanted.qos)
             # [MQTT-3.3.1-9 to -11]; a shared subscription gets none [MQTT-4.8.2].
-            asked = wanted.retain_handling == 0 or (new and wanted.retain_handling == 1)
-            if asked and not wanted.text.startswith("$share/"):
+            asked = wanted.retain_handling == 0 or (not existed and wanted.retain_handling == 1)
+            if asked and not shared:
                 replays.append(wanted)
         suback = packets.encode_suback(connection.version, request.packet_id, codes)
         if session.kept:
@@ -332,24 +339,19 @@ class MqttService:
         for one in replays:
             self._subscriptions.replay(session.address, one.text, one.qos, identifier)
 
-    def _denied(self, session: Session, wanted: Filter) -> int | None:
+    def _denied(self, wanted: Filter) -> int | None:
         """The reason code of a filter that is not granted [MQTT-3.9.3]."""
         if wanted.text in self._limits.deny_subscribe:
             return Reason.UNSPECIFIED               # the one refusal that clients of all versions know
-        if wanted.text.startswith("$share/") and not self._limits.shared_subscriptions:
-            return Reason.SHARED_UNSUPPORTED
-        full = len(session.subscriptions) >= self._limits.max_subscriptions_per_session
-        return Reason.QUOTA if full and wanted.text not in session.subscriptions else None
+        return Reason.SHARED_UNSUPPORTED if is_shared(wanted.text) and not self._limits.shared_subscriptions else None
 
     def _unsubscribe(self, link_id: int, connection: Connection, request: Unsubscribe) -> Later | None:
         session = connection.session
         codes: list[int] = []
         for text in request.filters:
-            if session.subscriptions.pop(text, None) is None:
-                codes.append(Reason.NO_SUBSCRIPTION_EXISTED)
-                continue
-            self._subscriptions.unsubscribe(session.address, text)
-            codes.append(Reason.SUCCESS)
+            session.subscriptions.pop(text, None)
+            existed = self._subscriptions.unsubscribe(session.address, text)
+            codes.append(Reason.SUCCESS if existed else Reason.NO_SUBSCRIPTION_EXISTED)
         unsuback = packets.encode_unsuback(connection.version, request.packet_id, codes)
         if session.kept:
             return self._unsubscribed(link_id, session, self._save(session), unsuback)
@@ -462,7 +464,7 @@ class MqttService:
         session.ended = True
         self._forget(session)
         self._sessions.pop(session.client_id, None)
-        for text in session.subscriptions:
+        for text in filter(is_shared, session.subscriptions):
             self._subscriptions.unsubscribe(session.address, text)
         session.subscriptions.clear()
         session.end_reason = reason
@@ -472,7 +474,7 @@ class MqttService:
         """Every session, for administrators."""
         for session in self._sessions.values():
             yield {"client_id": session.client_id, "connected": bool(session.link_id), "reactor": session.reactor,
-                   "expiry_s": session.expiry_s, "subscriptions": len(session.subscriptions)}
+                   "expiry_s": session.expiry_s, "subscriptions": self._subscriptions.subscriptions(session.address)}
 
     def disconnect(self, client_ids: Iterable[str], reason: Reason = Reason.ADMINISTRATIVE) -> int:
         """An administrator ends sessions; how many there were."""

@@ -10,10 +10,11 @@ is away. Messages for it are not stored in it: its window and its queue hold pos
        any  -- END -->  ENDED (freed after a grace period: routes may still name it)
 
 Owner: the home reactor's thread, from session_new on. The control plane creates a session, names it by its address and
-sends it `Command`s through the reactor's mailbox; it never touches a field. Counters have one writer each, the reactor.
+sends it `Command`s through the reactor's mailbox; it touches no field but subscriptions (broker/subscriptions.pxd). Counters have one writer each, the reactor.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.block cimport Ref
+from robustmq._fastpath.broker.index cimport Index
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, ROUTE_IDS_MAX, Consumer, Exchange, Route, Run
 from robustmq._fastpath.broker.topic cimport Topic, TopicTable
 from robustmq._fastpath.link cimport Link, Protocol
@@ -77,6 +78,8 @@ cdef struct Limits:
     uint32_t max_inflight       # towards a 3.x client
     uint32_t high_water
     uint32_t max_orphans        # a reactor
+    uint32_t max_subscriptions  # a session
+    uint32_t reserved
     int64_t connect_timeout_ns
 
 
@@ -114,6 +117,7 @@ cdef struct Core:
     LogCore* log
     Journal* wal                # NULL with a memory-only log
     Limits limits
+    Index denied                                # filters that nobody may subscribe to; does not change
     Mailbox* boxes[REACTORS_MAX]                # of the reactors, as their first connection showed them; release
     uint64_t last_number        # Consumer.number; atomic
     void (*deliver)(Consumer* self, const Route* route, Run* run, int64_t now_ns) noexcept nogil    # of every session
@@ -225,7 +229,7 @@ cdef struct Attach:
 # Kinds of `host.to_control` frames and of `on_answer` answers (link.pxd); also in service.py.
 cdef enum ControlKind:
     FROM_LINK_CLOSED = 0        # the reactor's own: the connection is gone
-    FROM_LINK_PACKET = 1        # CONNECT, SUBSCRIBE, UNSUBSCRIBE: the link is parked
+    FROM_LINK_PACKET = 1        # CONNECT; SUBSCRIBE, UNSUBSCRIBE that requests.pxd leaves: the link is parked
     FROM_LINK_GOODBYE = 2       # DISCONNECT: reason u8, has expiry u8, expiry u32 little-endian
 
 cdef enum AnswerKind:

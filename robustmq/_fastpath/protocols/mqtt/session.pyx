@@ -64,6 +64,7 @@ cdef void session_free(Session* session) noexcept nogil:
     slots_free(&session.queue)
     acks_free(&session.acks)
     ids_free(&session.received)
+    free(session.consumer.subscriptions.places)
     free(session.backlog.data)
     free(session.grants)
     free(session)

@@ -1,5 +1,5 @@
-"""MQTT's bytes, hot half: what a reactor decodes and encodes without Python. CONNECT, SUBSCRIBE and UNSUBSCRIBE are in
-packets.py.
+"""MQTT's bytes, hot half: what a reactor decodes and encodes without Python. SUBSCRIBE and UNSUBSCRIBE are in requests.pyx,
+all of their forms and CONNECT in packets.py.
 
     fixed header   | type << 4 | flags | remaining length, 1-4 bytes, 7 bits each |          [MQTT-2.1]
     PUBLISH        | topic len u16, topic | packet id u16 (QoS > 0) | v5: properties | payload
@@ -157,6 +157,12 @@ cdef Status decode_ack(const uint8_t* body, uint32_t n, uint8_t first, uint8_t v
 
 cdef Status decode_disconnect(const uint8_t* body, uint32_t n, uint8_t first, uint8_t version,
                               Disconnect* out) noexcept nogil
+
+# What stands at *at, which moves behind it; MALFORMED when it does not fit before `end`: a string [MQTT-1.5.4], a variable
+# byte integer [MQTT-1.5.5], the length of properties and the stretch that they fill.
+cdef Status take_string(const uint8_t** at, const uint8_t* end, Bytes* out) noexcept nogil
+cdef Status take_varint(const uint8_t** at, const uint8_t* end, uint32_t* out) noexcept nogil
+cdef Status take_section(const uint8_t** at, const uint8_t* end, Bytes* section) noexcept nogil
 
 # Well-formed UTF-8 without U+0000 [MQTT-1.5.4-1, -2].
 cdef bint valid_utf8(const uint8_t* p, uint64_t n) noexcept nogil
