@@ -11,8 +11,10 @@ from robustmq._fastpath.broker.exchange import SubscribeError
 from robustmq._fastpath.protocols.mqtt.properties import Properties, put_properties, read_properties
 from robustmq._fastpath.protocols.mqtt.reader import close_packet, open_packet, put_binary
 from robustmq._fastpath.protocols.mqtt.reasons import Reason
+from robustmq._fastpath.protocols.mqtt.records import Records
 from robustmq._fastpath.protocols.mqtt.service import MqttService
 from robustmq._fastpath.protocols.mqtt.sessions import Credentials, Limits
+from robustmq._fastpath.stores.files import LogError
 
 CLOSED, PACKET, GOODBYE = 0, 1, 2
 ATTACH, REPLY, REFUSE = 1, 2, 3
@@ -81,14 +83,46 @@ class Fakes:
     def subscriptions(self, consumer: int) -> int:
         return len(self.filters.get(consumer, ()))
 
+    def session_number(self, address: int) -> int:
+        return address
+
+    def session_keep(self, address: int) -> None:
+        self.calls.append(("keep", address))
+
+    def snapshot(self, address: int) -> asyncio.Future[int]:
+        saved: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        saved.set_result(1)
+        return saved
+
     def replay(self, consumer: int, filter: str, qos: int, identifier: int) -> None:
         self.calls.append(("replay", consumer, filter))
 
 
+class FullDisk:
+    """A state log that takes nothing, or whose sync fails."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.failed = False
+
+    def state_items(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def state_put(self, key: bytes, value: bytes | None) -> int:
+        if self.full:
+            raise LogError("no space left")
+        return 1
+
+    async def durable(self, position: int) -> None:
+        if self.failed:
+            raise OSError("input/output error")
+
+
 class World:
-    def __init__(self, limits: Limits | None = None, authenticator: Any = None) -> None:
+    def __init__(self, limits: Limits | None = None, authenticator: Any = None, disk: FullDisk | None = None) -> None:
         self.fakes = Fakes()
-        self.service = MqttService(self.fakes, self.fakes, self.fakes, limits, authenticator)
+        records = Records(disk, wait=True) if disk else None
+        self.service = MqttService(self.fakes, self.fakes, self.fakes, limits, authenticator, records)
 
     async def send(self, link: int, frame: bytes, kind: int = PACKET) -> tuple[int, int, bytes, int]:
         """The last answer."""
@@ -326,6 +360,28 @@ def test_subscribe() -> None:
         world.fakes.calls.clear()
         await world.send(1, close_packet(0x82, b"\0\x0b\0" + put_binary(b"b") + b"\x12"))
         assert world.fakes.calls == []
+    run(test())
+
+
+@pytest.mark.parametrize(("version", "code"), [(5, Reason.QUOTA), (4, 0x80)])
+@pytest.mark.parametrize("how", ["full", "failed"])
+def test_no_suback_for_what_a_restart_would_forget(how: str, version: int, code: int) -> None:
+    """The disk is full or has failed: filters of a session that is to survive are refused, and it is as before."""
+    async def test() -> None:
+        disk = FullDisk()
+        world = World(Limits(deny_subscribe=("no",)), disk=disk)
+        await world.connect(1, "lasting", version, clean=False, properties={"session_expiry": 100})
+        none = b"\0" if version == 5 else b""
+        await world.send(1, close_packet(0x82, b"\0\1" + none + put_binary(b"a") + b"\1"))
+        setattr(disk, how, True)
+        filters = b"".join(put_binary(text) + b"\2" for text in (b"a", b"b", b"no"))
+        answer = await world.send(1, close_packet(0x82, b"\0\2" + none + filters))
+        assert answer[1:3] == (REPLY, close_packet(0x90, b"\0\2" + none + bytes(
+            (code, code, 0x80))))
+        assert world.fakes.filters == {1001: {"a"}}
+        _, kind, payload, _ = await world.send(1, close_packet(0xA2, b"\0\3" + none + put_binary(b"a")))
+        assert (kind, payload[0]) == (REFUSE, 29)
+        assert payload[1:2] + payload[3:4] == (b"\xe0\x97" if version == 5 else b"")
     run(test())
 
 

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import Any
 
 from robustmq._fastpath.broker.exchange import SubscribeError
 
 from . import packets
+from .needs import AllowAll, Authenticator, Reactors, Sessions, Subscriptions
 from .packets import V5, Connect, Filter, Subscribe, Unsubscribe, Will, is_shared
 from .properties import Properties, read_properties
 from .reader import open_packet
@@ -43,64 +44,6 @@ PACKET_MAX = 268_435_460
 def wall_ms() -> int:
     """The wall clock: what an expiry that outlives the broker is measured with."""
     return time.time_ns() // 1_000_000
-
-
-class Reactors(Protocol):
-    """What this room needs of the reactors."""
-
-    def answer(self, link_id: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
-        """Answer a parked frame, or command a link; dropped when the link is gone."""
-
-    def move(self, link_id: int, reactor: int, kind: int, payload: bytes, obj_ptr: int = 0) -> None:
-        """Hand the parked link to another reactor and answer it there; LINK_MOVED tells its new id."""
-
-
-class Sessions(Protocol):
-    """What this room needs of the data plane's half (protocol.pyx)."""
-
-    def session_open(self, client_id: bytes, reactor: int) -> int: ...
-    def session_end(self, address: int, reason: int) -> None: ...
-    def attach_payload(self, connack: bytes, *, version: int, keep_alive_ms: int, max_packet_out: int,
-                       send_maximum: int, alias_out_max: int, persistent: bool) -> bytes: ...
-    def publish(self, frame: bytes, client_id: bytes = b"", origin: int = 0) -> int: ...
-    def await_room(self, told: Callable[[], None]) -> bool: ...
-    def session_number(self, address: int) -> int: ...
-    def session_keep(self, address: int) -> None: ...
-    def session_drop(self, address: int) -> None: ...
-    def snapshot(self, address: int) -> asyncio.Future[int]: ...
-
-
-class Subscriptions(Protocol):
-    """What this room needs of the broker: who gets what. `consumer` is a session's address."""
-
-    def subscribe(self, consumer: int, filter: str, *, qos: int, no_local: bool, retain_as_published: bool,
-                  identifier: int, most: int) -> bool:
-        """Add or replace, True when it replaced; the filter may be a shared one. SubscribeError: it cannot be made, or
-        would be more than `most` of this consumer."""
-
-    def unsubscribe(self, consumer: int, filter: str) -> bool:
-        """Remove, False when there was none; what the consumer has not acknowledged of a shared one goes to others."""
-
-    def subscriptions(self, consumer: int) -> int:
-        """How many it has."""
-
-    def replay(self, consumer: int, filter: str, qos: int, identifier: int) -> None:
-        """Send the retained messages that match, behind every answer that was given before."""
-
-
-class Authenticator(Protocol):
-    """Who may connect."""
-
-    async def connect(self, credentials: Credentials) -> Reason:
-        """SUCCESS, BAD_CREDENTIALS or NOT_AUTHORIZED."""
-
-
-class AllowAll:
-    """Everybody may."""
-
-    async def connect(self, credentials: Credentials) -> Reason:
-        """[MQTT-3.1.4-2]"""
-        return Reason.SUCCESS
 
 
 class MqttService:
@@ -173,7 +116,8 @@ class MqttService:
         session.link_id = link_id
         self._connections[link_id] = Connection(session, connect.version, connect.will)
         welcome = self._welcome(session, connect, present)
-        if not await self._settled(link_id, session, self._save(session)):
+        await self._settled(session, self._save(session))       # if not: after a restart Session Present says so
+        if not self._current(link_id, session):
             return
         if session.reactor == link_id >> 56:
             self._reactors.answer(link_id, TO_LINK_ATTACH, welcome, session.address)
@@ -181,8 +125,9 @@ class MqttService:
             session.moving |= {link_id}
             self._reactors.move(link_id, session.reactor, TO_LINK_ATTACH, welcome, session.address)
 
-    def _save(self, session: Session) -> int:
-        """Write the record of a session that is to survive; the position for `_settled`, 0: there is none."""
+    def _save(self, session: Session) -> int | None:
+        """Write the record of a session that is to survive; the position for `_settled`, 0: there is none, None: the
+        log took none."""
         if self._records is None or session.ended:
             return 0
         if session.expiry_s == 0:
@@ -199,15 +144,20 @@ class MqttService:
                 0 if session.link_id else session.away_ms, will, list(session.subscriptions.values())))
         except OSError as error:
             log.error("a session would not survive a restart: %s", error, extra={"client": session.client_id})
-            return 0
+            return None
 
-    async def _settled(self, link_id: int, session: Session, position: int) -> bool:
-        """Wait until what the answer depends on is durable. False: the link is gone, or no longer the session's."""
+    async def _settled(self, session: Session, position: int | None) -> bool:
+        """Wait until what the answer depends on is durable. False: it is not, and never will be."""
         if position and self._records is not None:
             try:
                 await self._records.settled(position)
             except OSError as error:
                 log.error("a session would not survive a restart: %s", error, extra={"client": session.client_id})
+                return False
+        return position is not None
+
+    def _current(self, link_id: int, session: Session) -> bool:
+        """False: the link is gone, or no longer the session's."""
         if link_id not in self._connections:
             return False
         if session.ended or session.link_id != link_id:
@@ -297,6 +247,7 @@ class MqttService:
     def _subscribe(self, link_id: int, connection: Connection, request: Subscribe) -> Later | None:
         """It counts from here on; the answer of a session that is to survive waits until that is durable."""
         session = connection.session
+        before = {wanted.text: session.subscriptions.get(wanted.text) for wanted in request.filters}
         codes: list[int] = []
         replays: list[Filter] = []
         for wanted in request.filters:
@@ -304,35 +255,54 @@ class MqttService:
             if refusal is not None:
                 codes.append(refusal)
                 continue
+            one = Subscription(wanted, request.identifier)
             try:
-                existed = self._subscriptions.subscribe(
-                    session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
-                    retain_as_published=wanted.retain_as_published, identifier=request.identifier,
-                    most=self._limits.max_subscriptions_per_session)
+                existed = self._put(session, one)
             except SubscribeError as error:
                 log.info("subscription refused: %s", error, extra={"client": session.client_id})
                 codes.append(Reason.QUOTA)
                 continue
-            shared = is_shared(wanted.text)
-            if shared or session.kept:
-                session.subscriptions[wanted.text] = Subscription(wanted, request.identifier)
             codes.append(wanted.qos)
             # [MQTT-3.3.1-9 to -11]; a shared subscription gets none [MQTT-4.8.2].
             asked = wanted.retain_handling == 0 or (not existed and wanted.retain_handling == 1)
-            if asked and not shared:
+            if asked and not is_shared(wanted.text):
                 replays.append(wanted)
         suback = packets.encode_suback(connection.version, request.packet_id, codes)
         if session.kept:
-            return self._subscribed(link_id, session, suback, replays, request.identifier)
+            refused = [code if code >= Reason.UNSPECIFIED else Reason.QUOTA for code in codes]
+            return self._subscribed(link_id, session, suback, replays, request.identifier, before,
+                                    packets.encode_suback(connection.version, request.packet_id, refused))
         self._granted(link_id, session, suback, replays, request.identifier)
         return None
 
-    async def _subscribed(self, link_id: int, session: Session, suback: bytes, replays: list[Filter],
-                          identifier: int) -> None:
+    def _put(self, session: Session, one: Subscription) -> bool:
+        """Add or replace; True when it replaced one. SubscribeError."""
+        wanted = one.filter
+        existed = self._subscriptions.subscribe(
+            session.address, wanted.text, qos=wanted.qos, no_local=wanted.no_local,
+            retain_as_published=wanted.retain_as_published, identifier=one.identifier,
+            most=self._limits.max_subscriptions_per_session)
+        if session.kept or is_shared(wanted.text):
+            session.subscriptions[wanted.text] = one
+        return existed
+
+    async def _subscribed(self, link_id: int, session: Session, suback: bytes, replays: list[Filter], identifier: int,
+                          before: dict[str, Subscription | None], refused: bytes) -> None:
         # The snapshot says that all before it was considered: a restart sends nothing from before the subscription.
         position = await self._protocol.snapshot(session.address)
-        if await self._settled(link_id, session, max(position, self._save(session))):
+        record = self._save(session)
+        kept = await self._settled(session, record if record is None else max(position, record))
+        if not self._current(link_id, session):
+            return
+        if kept:
             self._granted(link_id, session, suback, replays, identifier)
+            return
+        for text, one in before.items():
+            if one is not None:
+                self._put(session, one)
+            elif session.subscriptions.pop(text, None) is not None:
+                self._subscriptions.unsubscribe(session.address, text)
+        self._reactors.answer(link_id, TO_LINK_REPLY, refused)
 
     def _granted(self, link_id: int, session: Session, suback: bytes, replays: list[Filter], identifier: int) -> None:
         self._reactors.answer(link_id, TO_LINK_REPLY, suback)
@@ -354,13 +324,19 @@ class MqttService:
             codes.append(Reason.SUCCESS if existed else Reason.NO_SUBSCRIPTION_EXISTED)
         unsuback = packets.encode_unsuback(connection.version, request.packet_id, codes)
         if session.kept:
-            return self._unsubscribed(link_id, session, self._save(session), unsuback)
+            return self._unsubscribed(link_id, connection, self._save(session), unsuback)
         self._reactors.answer(link_id, TO_LINK_REPLY, unsuback)
         return None
 
-    async def _unsubscribed(self, link_id: int, session: Session, position: int, unsuback: bytes) -> None:
-        if await self._settled(link_id, session, position):
+    async def _unsubscribed(self, link_id: int, connection: Connection, position: int | None, unsuback: bytes) -> None:
+        kept = await self._settled(connection.session, position)
+        if not self._current(link_id, connection.session):
+            return
+        if kept:
             self._reactors.answer(link_id, TO_LINK_REPLY, unsuback)
+        else:                                       # 3.x has no code that says so: the client asks again
+            self._refuse(link_id, Reason.QUOTA, packets.encode_disconnect(
+                Reason.QUOTA, "the disk is full or has failed") if connection.version == V5 else b"")
 
     def _goodbye(self, link_id: int, frame: bytes) -> None:
         """DISCONNECT; the hot half has checked it [MQTT-3.14.4]."""
