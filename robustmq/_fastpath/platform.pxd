@@ -30,6 +30,7 @@ cdef extern from "platform.h" nogil:
 
     ctypedef struct pthread_t:
         pass
+    void thread_name(const char* name)
     int thread_start(pthread_t* thread, void* (*entry)(void*) noexcept nogil, void* arg)
     int pthread_join(pthread_t thread, void** result)
 

@@ -26,6 +26,7 @@ GIB = 1 << 30
 TOPIC = "stored"
 STORED = KafkaLoad(TOPIC, producers=0, consumers=0, partitions=10, payload=1024, batch=16)
 STEADY = KafkaLoad("20 MB/s of appends", payload=1024, batch=16, producers=10, rate=20_000)
+BRISK = replace(STEADY, name="150 MB/s of appends", rate=150_000)
 FLAT_OUT = KafkaLoad("appends as fast as they go", payload=1024, batch=16, producers=10)
 ANYWHERE: Cores = frozenset()
 
@@ -79,7 +80,7 @@ def check(address: Address, stored: KafkaLoad, target: str) -> None:
 
 def catch_up(peer: Peer, how: How, address: Address, gib: int) -> Iterator[Figure]:
     """The same appends alone, and beside readers of all partitions from offset 0 in a process of their own."""
-    for load in (STEADY, FLAT_OUT):
+    for load in (STEADY, BRISK, FLAT_OUT):
         progress.step(f"{load.name} alone: {peer.name}")
         yield beside(run(how.timed(load), address, peer.name), None)
         progress.step(f"{load.name} beside readers: {peer.name}")

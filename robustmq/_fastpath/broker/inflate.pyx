@@ -6,6 +6,7 @@ from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
 from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
 from robustmq._fastpath.broker.feed cimport feed_inflated
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
+from robustmq._fastpath.platform cimport thread_name
 
 import logging
 import os
@@ -93,6 +94,7 @@ cdef class Inflater:
     def run(self):
         """Until the pipe is closed."""
         cdef Job* job
+        thread_name(b"inflater")
         while os.read(self.rung, 4096):
             job = take(&self.jobs)
             while job != NULL:

@@ -18,6 +18,8 @@
 #include <unistd.h>
 #if defined(__APPLE__)
 #include <sys/random.h>
+#else
+#include <sys/prctl.h>
 #endif
 
 static inline int64_t clock_monotonic_ns(void) {
@@ -264,6 +266,15 @@ static inline int thread_start(pthread_t *thread, void *(*entry)(void *), void *
     int failed = pthread_create(thread, NULL, entry, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
+}
+
+/* What the calling thread is called in `top -H` and in debuggers; 15 bytes at most. */
+static inline void thread_name(const char *name) {
+#ifdef __APPLE__
+    pthread_setname_np(name);
+#else
+    prctl(PR_SET_NAME, name);
+#endif
 }
 
 #endif

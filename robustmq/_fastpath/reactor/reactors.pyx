@@ -10,6 +10,7 @@ from robustmq._fastpath.atomic cimport fetch_add_u64, load_relaxed_u64
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.link cimport Link, ProtocolHandle
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
+from robustmq._fastpath.platform cimport thread_name
 from robustmq._fastpath.reactor.commands cimport (
     command_adopt, command_answer, command_close, command_move, command_stop,
 )
@@ -128,6 +129,8 @@ cdef class Reactors:
     def _run(self, uint32_t index):
         cdef bint ran
         cdef Reactor* reactor = self.shared.reactors[index]
+        cdef bytes name = b"reactor-%d" % index
+        thread_name(name)
         with nogil:
             ran = reactor_run(reactor)
         if not ran:

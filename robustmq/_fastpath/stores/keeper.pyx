@@ -8,7 +8,8 @@ from robustmq._fastpath.atomic cimport (
 from robustmq._fastpath.block cimport ref_release
 from robustmq._fastpath.platform cimport (
     MADV_RANDOM, clock_monotonic_ns, madvise, memory_forget, memory_prefault, memory_sync, memory_want, pthread_cond_broadcast,
-    pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_start, waker_ring, waker_wait,
+    pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_name, thread_start, waker_ring,
+    waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
@@ -212,6 +213,7 @@ cdef void count_sync(Journal* journal, int64_t ns) noexcept nogil:
 
 cdef void* committer_main(void* arg) noexcept nogil:
     cdef Journal* journal = <Journal*>arg
+    thread_name(b"committer")
     while True:
         waker_wait(&journal.commit_waker)
         while load_acquire_u64(&journal.wanted) > journal_durable(journal) and journal_may_sync(journal):
@@ -392,6 +394,7 @@ cdef void keep(Journal* journal, int slot) noexcept nogil:
 cdef void* keeper_main(void* arg) noexcept nogil:
     cdef Journal* journal = <Journal*>arg
     cdef int slot = -1
+    thread_name(b"keeper")
     if journal.behind != NULL:
         slot = qsbr_register()
         leave(slot)

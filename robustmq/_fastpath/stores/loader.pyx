@@ -4,7 +4,8 @@ from robustmq._fastpath.atomic cimport load_acquire_u32, spin_lock, spin_unlock,
 from robustmq._fastpath.block cimport ref_release, ref_retain
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.platform cimport (
-    clock_monotonic_ns, memory_load, memory_want, pthread_join, thread_start, waker_destroy, waker_init, waker_ring, waker_wait,
+    clock_monotonic_ns, memory_load, memory_want, pthread_join, thread_name, thread_start, waker_destroy, waker_init,
+    waker_ring, waker_wait,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK
 from robustmq._fastpath.stores.journal cimport count
@@ -88,6 +89,7 @@ cdef void perform_all(Loader* loader, Load* first) noexcept nogil:
 cdef void* loader_main(void* arg) noexcept nogil:
     cdef Loader* loader = <Loader*>arg
     cdef Load* first
+    thread_name(b"loader")
     while True:
         first = take_all(loader)
         if first != NULL:

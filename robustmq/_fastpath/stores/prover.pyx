@@ -2,7 +2,7 @@
 from libc.string cimport memset
 from robustmq._fastpath.platform cimport (
     memory_resident, memory_want, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_join,
-    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_start,
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name, thread_start,
 )
 from robustmq._fastpath.stores.journal cimport MARK_RESERVED, entry_intact
 from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER
@@ -67,6 +67,7 @@ cdef bint tell(Prover* prover, uint64_t reached) noexcept nogil:
 
 cdef void* prover_main(void* arg) noexcept nogil:
     cdef Prover* prover = <Prover*>arg
+    thread_name(b"prover")
     while prover.at < prover.count and tell(prover, prove_step(prover)):
         pass
     return NULL

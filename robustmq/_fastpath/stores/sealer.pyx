@@ -6,7 +6,8 @@ from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, store
 from robustmq._fastpath.batch cimport batch_last_offset_delta
 from robustmq._fastpath.platform cimport (
     clock_monotonic_ns, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_join,
-    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_start, waker_destroy, waker_init,
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name, thread_start,
+    waker_destroy, waker_init,
     waker_ring, waker_wait, waker_wait_ns,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
@@ -311,6 +312,7 @@ cdef void* sealer_main(void* arg) noexcept nogil:
     cdef Sealer* sealer = <Sealer*>arg
     cdef int slot = qsbr_register()
     cdef Status why = OK
+    thread_name(b"sealer")
     if slot < 0:
         give_up(sealer, NO_MEMORY)
         return NULL

@@ -54,6 +54,20 @@ def test_an_idle_broker_is_small(start_broker: StartBroker) -> None:
         assert resident_mib(broker) <= 60
 
 
+def test_threads_have_names(start_broker: StartBroker) -> None:
+    """Those that an answered QoS 1 message has been through."""
+    broker = start_broker(storage__durability="disk", reactor__threads=1)
+    with socket.create_connection(broker.mqtt) as client:
+        client.sendall(bytes.fromhex("100d00044d5154540402003c000161" "32070001610001") + b"xx")
+        answers = b""
+        while len(answers) < 8:
+            answers += client.recv(8)
+    assert answers == bytes.fromhex("20020000" "40020001")
+    tasks = Path(f"/proc/{broker.process.pid}/task")
+    if tasks.exists():
+        assert {"reactor-0", "committer"} <= {path.read_text().strip() for path in tasks.glob("*/comm")}
+
+
 def test_an_empty_listener_is_off(start_broker: StartBroker) -> None:
     broker = start_broker(mqtt__ws_listen="", http__listen="")
     assert set(broker.listeners) == {"mqtt", "kafka"}
