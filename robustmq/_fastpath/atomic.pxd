@@ -23,6 +23,8 @@ cdef extern from "atomic.h" nogil:
     void store_release_ptr(void* p, void* v)
     void* exchange_ptr(void* p, void* v)
 
+    void fence_acquire()
+    void fence_signal()
     void fence_seq_cst()
     void cpu_pause()
 

@@ -7,12 +7,18 @@ thread that releases it (or frees it when that pool is full), so no pool is ever
 Owner: `Ref.refs` is atomic (acquire-release). A `Pool` belongs to one thread.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport fetch_add_u32, fetch_sub_u32, load_acquire_u32
+from robustmq._fastpath.atomic cimport fence_acquire, fetch_add_u32, fetch_sub_u32, load_acquire_u32, load_relaxed_u32
+
+
+cdef enum:
+    REF_BLOCK = 1
+    REF_MAPPED = 2
+    REF_FAILED = 3              # a mapped file of which pages are lost, and read as zeros: nothing of it may be sent any more
 
 
 cdef struct Ref:
     uint32_t refs                                  # atomic
-    uint32_t kind                                  # for debugging: 1 block, 2 segment
+    uint32_t kind                                  # REF_FAILED comes last, release (stores/guard.pxd)
     void (*free)(Ref* self) noexcept nogil         # called by whoever drops the last reference
 
 
@@ -23,6 +29,16 @@ cdef inline void ref_retain(Ref* ref) noexcept nogil:
 cdef inline void ref_release(Ref* ref) noexcept nogil:
     if fetch_sub_u32(&ref.refs, 1) == 1:
         ref.free(ref)
+
+
+cdef inline bint ref_failed(const Ref* ref) noexcept nogil:
+    return load_acquire_u32(&ref.kind) == REF_FAILED
+
+
+# Whether what was read of the bytes until now was theirs; asked after the look at them.
+cdef inline bint ref_holds(const Ref* ref) noexcept nogil:
+    fence_acquire()
+    return load_relaxed_u32(&ref.kind) != REF_FAILED
 
 
 # Nobody else holds a reference, and what others read of the bytes was read before now: they may be overwritten.

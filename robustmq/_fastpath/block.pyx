@@ -55,7 +55,7 @@ cdef Block* block_new(uint32_t cap) noexcept nogil:
         return NULL
     fetch_add_u64(&bytes_live, sizeof(Block) + <uint64_t>cap)
     block.ref.refs = 1
-    block.ref.kind = 1
+    block.ref.kind = REF_BLOCK
     block.ref.free = block_recycle
     block.cap = cap
     block.len = 0

@@ -37,11 +37,19 @@ cdef void out_commit(Out* out, uint32_t n) noexcept nogil
 # Copy `n` bytes of any size. False: memory is out (the connection must be closed: its stream has a hole).
 cdef bint out_copy(Out* out, const uint8_t* data, uint64_t n) noexcept nogil
 
+# Copy [data, data+n), n <= 64 KiB, out of what `ref` owns; as if queued by out_ref when its file has lost a page. False: as above.
+cdef bint out_copy_of(Out* out, Ref* ref, const uint8_t* data, uint32_t n) noexcept nogil
+
 # Queue [data, data+n), owned by `ref`; takes a reference of its own.
 cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil
 
-# writev until empty, EAGAIN, or `most` bytes are sent. Returns bytes sent, -1 with errno for a dead peer; *system_calls counts.
+# writev until empty, EAGAIN, or `most` bytes are sent. Returns bytes sent, -1 with errno for a dead peer, or (EIO) when what
+# is queued lies in a file that has lost pages (stores/guard.pxd), none of whose zeros were sent: the connection must be closed.
+# *system_calls counts.
 cdef long long out_flush(Out* out, int fd, uint64_t most, uint64_t* system_calls) noexcept nogil
+
+# Returns when each writev is over that did not see a REF_FAILED stored before this call. Async-signal-safe.
+cdef void out_await_flights() noexcept nogil
 
 # The queued bytes as a flat copy, for tests and for callers that are not sockets (TLS, WebSocket, simulators):
 # copies up to `cap` bytes to `to`, drops them from the queue, returns how many.

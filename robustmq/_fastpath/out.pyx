@@ -1,8 +1,9 @@
 """The output queue's slow half: growing, flushing, dropping."""
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EFAULT, EINTR, EIO, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_failed, ref_holds, ref_release, ref_retain
+from robustmq._fastpath.platform cimport memory_touch, set_errno
 
 
 cdef extern from "<sys/uio.h>" nogil:
@@ -11,6 +12,11 @@ cdef extern from "<sys/uio.h>" nogil:
         size_t iov_len
 
     long long writev(int fd, const iovec* iov, int count)
+
+cdef extern from "flights.h" nogil:
+    void flight_begin()
+    void flight_end()
+    void flights_await()
 
 
 cdef enum:
@@ -136,9 +142,21 @@ cdef bint out_copy(Out* out, const uint8_t* data, uint64_t n) noexcept nogil:
     return True
 
 
+cdef bint out_copy_of(Out* out, Ref* ref, const uint8_t* data, uint32_t n) noexcept nogil:
+    cdef uint8_t* to = out_reserve(out, n)
+    if to == NULL:
+        return False
+    memcpy(to, data, n)
+    if ref_holds(ref):
+        out_commit(out, n)
+    else:
+        chunk_add(out, ref, data, n)    # for out_flush to find
+    return True
+
+
 cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil:
     if n < COPY_BELOW:
-        return out_copy(out, data, n)
+        return out_copy_of(out, ref, data, <uint32_t>n)
     if not chunk_room(out):
         return False
     chunk_add(out, ref, data, n)
@@ -160,27 +178,50 @@ cdef void out_drop(Out* out, uint64_t n) noexcept nogil:
         out.head += 1
 
 
+cdef uint32_t gather(const Out* out, iovec* iov, uint64_t room, uint64_t* offered) noexcept nogil:
+    """What the next writev gets, up to `room` bytes; 0: some of it lies in a file that has lost pages."""
+    cdef const Chunk* chunk
+    cdef uint32_t count = 0
+    offered[0] = 0
+    while count < FLUSH_IOVECS and out.head + count != out.tail and offered[0] < room:
+        chunk = &out.chunks[(out.head + count) & (out.cap - 1)]
+        if ref_failed(chunk.ref):
+            return 0
+        iov[count].iov_base = <void*>chunk.data
+        iov[count].iov_len = chunk.len if chunk.len < room - offered[0] else room - offered[0]
+        offered[0] += iov[count].iov_len
+        count += 1
+    return count
+
+
+cdef void touch(const iovec* iov, uint32_t count) noexcept nogil:
+    """The kernel found a page that it cannot read: who guards it is to know."""
+    cdef uint32_t i
+    for i in range(count):
+        memory_touch(<const uint8_t*>iov[i].iov_base, iov[i].iov_len)
+
+
 cdef long long out_flush(Out* out, int fd, uint64_t most, uint64_t* system_calls) noexcept nogil:
     cdef iovec[FLUSH_IOVECS] iov
-    cdef Chunk* chunk
     cdef uint32_t count
-    cdef uint64_t offered, room
+    cdef uint64_t offered
     cdef long long sent, total = 0
     while out.bytes and <uint64_t>total < most:
-        count = 0
-        offered = 0
-        room = most - <uint64_t>total
-        while count < FLUSH_IOVECS and out.head + count != out.tail and offered < room:
-            chunk = &out.chunks[(out.head + count) & (out.cap - 1)]
-            iov[count].iov_base = <void*>chunk.data
-            iov[count].iov_len = chunk.len if chunk.len < room - offered else room - offered
-            offered += iov[count].iov_len
-            count += 1
-        sent = writev(fd, iov, <int>count)
+        flight_begin()
+        count = gather(out, iov, most - <uint64_t>total, &offered)
+        sent = writev(fd, iov, <int>count) if count else -1
+        flight_end()
+        if count == 0:
+            set_errno(EIO)
+            return -1
         system_calls[0] += 1
         if sent < 0:
             if errno == EINTR:
                 continue
+            if errno == EFAULT:
+                touch(iov, count)
+                set_errno(EIO)
+                return -1
             return total if errno == EAGAIN else -1
         out_drop(out, <uint64_t>sent)
         total += sent
@@ -189,6 +230,10 @@ cdef long long out_flush(Out* out, int fd, uint64_t most, uint64_t* system_calls
     if out.bytes == 0:
         out_shrink(out)
     return total
+
+
+cdef void out_await_flights() noexcept nogil:
+    flights_await()
 
 
 cdef uint64_t out_take(Out* out, uint8_t* to, uint64_t cap) noexcept nogil:

@@ -12,6 +12,7 @@ cdef extern from "platform.h" nogil:
     int file_preallocate(int fd, uint64_t size)
     int file_zero(int fd, uint8_t* mapping, uint64_t offset, uint64_t n)
     int memory_prefault(uint8_t* p, uint64_t n)
+    void memory_touch(const uint8_t* p, uint64_t n)
     void memory_prefetch(const void* p)
     void memory_huge(uint8_t* p, uint64_t n)
     void memory_forget(uint8_t* p, uint64_t n)

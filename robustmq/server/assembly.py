@@ -44,7 +44,7 @@ from robustmq.server.directory import report_damage, report_recovery, settle
 from robustmq.server.errors import StartError
 from robustmq.server.groups.limits import GroupLimits
 from robustmq.server.groups.service import Groups
-from robustmq.server.health import READ_ONLY
+from robustmq.server.health import READ_ONLY, UNREADABLE
 from robustmq.server.identity import ProducerIds, cluster_id
 from robustmq.server.meta.sqlite import SqliteStore
 from robustmq.server.meta.store import MetaError
@@ -114,7 +114,7 @@ class Broker:
         await self.topic_admin.open()
 
     def _unwell(self, health: str) -> None:
-        log.error(READ_ONLY[health], extra={"data_dir": self.config.storage.data_dir})
+        log.error(READ_ONLY.get(health, UNREADABLE), extra={"data_dir": self.config.storage.data_dir})
 
     def _make_protocols(self) -> None:
         config = self.config

@@ -1,4 +1,4 @@
-"""What the health of the log (Log.health) and of the metadata store (MetaStore.health) means to people."""
+"""What Log.health, Log.unreadable and MetaStore.health mean to people."""
 
 READ_ONLY = {
     "full": "the log is read-only: the disk is full; clients can read but not publish; "
@@ -6,6 +6,9 @@ READ_ONLY = {
     "failed": "the log is read-only: the disk reported a write error; clients can read but not publish; "
               "repair or replace the disk, then restart the broker",
 }
+UNREADABLE = ("a sealed file of the log cannot be read: the disk has lost a page of it; "
+              "clients get errors for what it holds; look at the kernel's log, repair or replace the disk, "
+              "then restart the broker")
 META_READ_ONLY = {
     "full": "the metadata store is read-only: the disk is full; topics cannot be created, configured or deleted; "
             "free space, then restart the broker",

@@ -1,11 +1,12 @@
 """Blocks and the output queue, for tests: a Python object around each."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+from robustmq._fastpath.atomic cimport store_release_u32
 from robustmq._fastpath.block cimport (
-    Block, block_bytes_live, block_data, block_new, block_pool_drain, ref_release, ref_retain,
+    REF_FAILED, Block, block_bytes_live, block_data, block_new, block_pool_drain, ref_release, ref_retain,
 )
 from robustmq._fastpath.out cimport (
-    Out, out_clear, out_commit, out_copy, out_flush, out_init, out_ref, out_reserve, out_take,
+    Out, out_await_flights, out_clear, out_commit, out_copy, out_flush, out_init, out_ref, out_reserve, out_take,
 )
 
 
@@ -15,6 +16,11 @@ def bytes_live() -> int:
 
 def drain() -> None:
     block_pool_drain()
+
+
+def await_flights() -> None:
+    with nogil:
+        out_await_flights()
 
 
 cdef class Bytes:
@@ -39,6 +45,10 @@ cdef class Bytes:
     @property
     def cap(self):
         return self.block.cap
+
+    def lose(self):
+        """As if these bytes were of a file that has lost a page."""
+        store_release_u32(&self.block.ref.kind, REF_FAILED)
 
 
 cdef class Queue:

@@ -2,6 +2,7 @@
 import os
 import random
 import socket
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -182,3 +183,43 @@ def test_no_more_is_sent_than_asked_for(pair) -> None:
         assert queue.flush(ours.fileno(), most)[0] == sent
         got += received(theirs, sent)
     assert got == copy.take(1 << 20)
+
+
+@pytest.mark.parametrize(("n", "late"), [(1000, True), (1000, False), (100, False)])
+def test_what_lies_in_a_file_that_lost_a_page_is_not_sent(pair, n: int, late: bool) -> None:
+    """Nor what is queued before it: the connection is closed. Nor what is short enough to be copied."""
+    ours, theirs = pair
+    queue, whole, lost = shim.Queue(), shim.Bytes(b"a" * 1000), shim.Bytes(b"b" * 1000)
+    queue.ref(whole, 0, 1000)
+    if late:
+        queue.ref(lost, 0, n)
+    lost.lose()
+    if not late:
+        queue.ref(lost, 0, n)
+    assert queue.flush(ours.fileno()) == (-1, 0)
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    queue.clear()
+    assert lost.refs == 1
+
+
+def test_a_lost_page_waits_for_what_is_being_sent(pair) -> None:
+    """Until a writev that began before is over, the page does not become zeros (stores/guard.pxd)."""
+    ours, theirs = pair
+    ours.setblocking(True)
+    whole, queue = os.urandom(8 << 20), shim.Queue()
+    owner = shim.Bytes(whole)
+    queue.ref(owner, 0, len(whole))
+    sending = threading.Thread(target=queue.flush, args=[ours.fileno()])
+    waiting = threading.Thread(target=shim.await_flights)
+    sending.start()
+    got = received(theirs, 1)               # the socket holds less than that: it is within its writev until all is read
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    got += received(theirs, len(whole) - 1)
+    for thread in (sending, waiting):
+        thread.join(20)
+        assert not thread.is_alive()
+    assert got == whole

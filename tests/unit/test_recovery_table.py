@@ -400,3 +400,35 @@ def test_each_row_of_the_page_is_a_test_and_the_other_way_round() -> None:
     rows = [line.split("|")[-2].strip(" `") for line in page.splitlines() if line.startswith("|") and "`" in line]
     tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
     assert sorted(rows) == sorted(name for name in tests if not name.startswith("each_row"))
+
+
+def test_a_segment_is_cut_short(tmp_path: Path) -> None:
+    """By somebody else, or a copy that was not finished."""
+    made(tmp_path, sealed=False)
+    file = segments(tmp_path)[-1]
+    cut = file.read_bytes().index(b"%d:" % (ROUNDS - 4))
+    os.truncate(file, cut)
+    found, notes = recovered(tmp_path)
+    assert f"was cut short at byte {cut}" in notes and ROUNDS - 6 <= found[-1] < ROUNDS - 3
+    assert found == list(range(found[-1] + 1))
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_page_that_the_disk_cannot_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """Cut short when it is open already, which raises the same signal."""
+    made(tmp_path, sealed=False)
+    file = segments(tmp_path)[MIDDLE]
+    whole = file.read_bytes()
+
+    def counted(pid: int) -> set[int]:
+        os.truncate(file, 4096 * 100)
+        return set(range(cores))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", counted)
+        with pytest.raises(LogError, match="the disk has lost a page"):
+            open_log(tmp_path)
+    assert file.read_bytes() == whole[:4096 * 100], "what may be whole on the disk is not mended"
+    file.write_bytes(whole)
+    found, notes = recovered(tmp_path)
+    assert found == list(range(ROUNDS)) and notes == ""

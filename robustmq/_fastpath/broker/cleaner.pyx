@@ -22,7 +22,7 @@ from libc.stdlib cimport calloc, free, malloc
 from robustmq._fastpath.batch cimport (
     ATTRIBUTE_LOG_APPEND_TIME, RecordView, batch_attributes, batch_base_timestamp, batch_max_timestamp, batch_producer_id,
 )
-from robustmq._fastpath.block cimport ref_release, ref_retain
+from robustmq._fastpath.block cimport ref_holds, ref_release, ref_retain
 from robustmq._fastpath.broker.sieve cimport Sieve, sieve_open
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport OK, Status
@@ -316,6 +316,9 @@ cdef class Cleaning:
         writer.rows[writer.row_count - 1].first_position = self.runs[i].row.first_position
         writer.rows[writer.row_count - 1].last_position = max(self.runs[i].row.last_position,
                                                               writer.rows[writer.row_count - 1].last_position)
+        if not ref_holds(&self.runs[i].file.ref):
+            raise LogError(f"stream {self.stream} is not compacted: the disk has lost a page of sealed file "
+                           f"{self.runs[i].file.id:016x}; look at the kernel's log, repair or replace the disk")
         writer_end_run(writer, self.runs[i].row.end_offset)
 
     cdef run(self):

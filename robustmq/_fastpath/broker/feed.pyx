@@ -7,7 +7,7 @@ from robustmq._fastpath.batch cimport (
     BATCH_HEADER, CODEC_NONE, HeaderView, RecordView, batch_base_timestamp, batch_codec, batch_last_offset_delta,
     batch_record_count, header_next, record_next,
 )
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_holds, ref_release, ref_retain
 from robustmq._fastpath.broker.names cimport KAFKA_NAME_MAX, name_to_kafka
 from robustmq._fastpath.broker.restart cimport restart_done
 from robustmq._fastpath.broker.rounds cimport feed_behind, feed_caught_up
@@ -16,7 +16,7 @@ from robustmq._fastpath.broker.topic cimport TOPIC_FOLDED, topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.mailbox cimport Mail, mail_init, mailbox_post
 from robustmq._fastpath.qsbr cimport qsbr_retire
-from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK, OUT_OF_RANGE, Status
+from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK, OUT_OF_RANGE, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport entry_body, entry_body_length
 from robustmq._fastpath.stores.partition cimport ReadSpan, partition_next, partition_seek
 
@@ -154,6 +154,9 @@ cdef void deliver_folded(Feed* feed, const Run* whole, int64_t now_ns) noexcept 
         if routes == NULL:
             continue
         block = single_record(whole.batch, &record, <uint64_t>(c.p - record.start))
+        if block != NULL and not ref_holds(whole.ref):
+            ref_release(&block.ref)
+            block = NULL                # zeros
         run = whole[0]
         run.topic = stand_in(feed.topic, name, n)
         if block != NULL and run.topic != NULL:
@@ -302,6 +305,8 @@ cdef void feed_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
     elif status == ELSEWHERE:           # Exchange.wake, when it has come
         feed_behind(feed, feed.after)
         feed.elsewhere = 1
+    elif status == STORE_FAILED:        # not before a restart: nothing is passed over
+        feed_behind(feed, feed.after)
     elif status == OUT_OF_RANGE or status == CORRUPT:
         feed_behind(feed, 0)
         mailbox_post(feed.exchange.boxes[feed.reactor], &feed.mail)

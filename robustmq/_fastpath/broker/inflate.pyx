@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
-from robustmq._fastpath.block cimport Block, block_data, block_new, ref_release
+from robustmq._fastpath.block cimport Block, block_data, block_new, ref_holds, ref_release
 from robustmq._fastpath.broker.feed cimport feed_inflated
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.platform cimport thread_name
@@ -106,9 +106,10 @@ cdef class Inflater:
         cdef Block* block
         cdef bytes raw = job.batch[:job.n]
         cdef bytes batch = b""
+        cdef bint whole = ref_holds(job.ref)
         ref_release(job.ref)
         try:
-            batch = codecs.inflate_batch(raw)
+            batch = codecs.inflate_batch(raw) if whole else b""
         except (ValueError, MemoryError) as error:
             log.warning("a compressed batch cannot be delivered: %s", error)
         block = block_new(<uint32_t>len(batch))

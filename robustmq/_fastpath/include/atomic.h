@@ -32,6 +32,9 @@ static inline void *load_acquire_ptr(void *p) { return __atomic_load_n((void **)
 static inline void store_release_ptr(void *p, void *v) { __atomic_store_n((void **)p, v, __ATOMIC_RELEASE); }
 static inline void *exchange_ptr(void *p, void *v) { return __atomic_exchange_n((void **)p, v, __ATOMIC_ACQ_REL); }
 
+static inline void fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+/* What a signal handler of this thread stored during the loads and stores before is seen by those after. */
+static inline void fence_signal(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 static inline void fence_seq_cst(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 static inline void cpu_pause(void) {

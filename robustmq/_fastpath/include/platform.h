@@ -139,6 +139,12 @@ static inline int memory_prefault(uint8_t *p, uint64_t n) {
     return 0;
 }
 
+/* Look at a byte of each page: what cannot be read is found out now (stores/guard.pxd). */
+static inline void memory_touch(const uint8_t *p, uint64_t n) {
+    for (uint64_t at = 0; at < n; at += 4096) (void)*(const volatile uint8_t *)(p + at);
+    if (n) (void)*(const volatile uint8_t *)(p + n - 1);
+}
+
 /* Begin to load a cache line that is needed soon. */
 static inline void memory_prefetch(const void *p) { __builtin_prefetch(p); }
 
@@ -258,10 +264,15 @@ static inline void waker_wait_ns(waker_t *w, int64_t ns) {
     pthread_mutex_unlock(&w->lock);
 }
 
-/* A thread of our own that runs `entry(arg)`; SIGTERM and friends stay with the main thread. 0 or errno. */
+/* A thread of our own that runs `entry(arg)`; SIGTERM and friends stay with the main thread, faults are the thread's own: one
+ * that is blocked kills the process, whatever its handler. 0 or errno. */
 static inline int thread_start(pthread_t *thread, void *(*entry)(void *), void *arg) {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(thread, NULL, entry, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

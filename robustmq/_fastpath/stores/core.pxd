@@ -5,9 +5,10 @@ sessions_lock are taken without the others.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_ptr
+from robustmq._fastpath.block cimport Ref
 from robustmq._fastpath.platform cimport pthread_mutex_t
 from robustmq._fastpath.status cimport Status
-from robustmq._fastpath.stores.journal cimport Entry, Journal, journal_at
+from robustmq._fastpath.stores.journal cimport Entry, Journal, journal_at, journal_read
 from robustmq._fastpath.stores.partition cimport Partition, Policy
 from robustmq._fastpath.stores.sealed cimport SealedFile, SealedStore
 from robustmq._fastpath.stores.sealer cimport Sealer
@@ -54,6 +55,12 @@ cdef inline uint64_t core_place(LogCore* core, const Journal* journal, uint64_t 
 # named the place.
 cdef inline const Entry* core_entry(LogCore* core, Journal* journal, uint64_t place) noexcept nogil:
     return journal_at(core.state_log if place >> 63 else journal, place & ((<uint64_t>1 << 63) - 1), NULL)
+
+
+# The same as journal_read; what it stands in is not retired meanwhile.
+cdef inline Status core_read(LogCore* core, Journal* journal, uint64_t place, const Entry** entry) noexcept nogil:
+    cdef Ref* ref = NULL
+    return journal_read(core.state_log if place >> 63 else journal, place & ((<uint64_t>1 << 63) - 1), entry, &ref)
 
 
 # An entry of a segment that goes, once more in its heir; `*place` (NULL: not wanted) is where. As journal_append.

@@ -176,7 +176,7 @@ cdef inline uint64_t journal_body_most(const Journal* journal) noexcept nogil:
 # Append one entry; the body comes in one or two parts, both copied. `*position` = where it stands.
 # STORE_FULL, STORE_FAILED (the journal's health, sticky), TOO_LARGE (more than journal_body_most), NO_MEMORY; also
 # STORE_FULL while retirement is far behind or readers hold too much, although the health is OK: journal_want_room tells when to
-# try again.
+# try again. STORE_FAILED also when the health has turned to it meanwhile: what was written may be gone.
 cdef Status journal_append(Journal* journal, const EntryHead* head, const uint8_t* body, uint64_t n,
                            const uint8_t* more, uint64_t more_n, uint64_t* position) noexcept nogil
 
@@ -189,6 +189,10 @@ cdef Status journal_prepare(Journal* journal) noexcept nogil
 # The entry at `position`; NULL when its segment has been retired. Valid inside a QSBR read section, and beyond it for
 # who retains `*ref`, its segment's (`ref` NULL: not wanted).
 cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noexcept nogil
+
+# The same for who believes what stands there: a look at all of its pages. OUT_OF_RANGE: retired. STORE_FAILED: its segment has
+# lost pages (guard.pxd); nothing of it is read any more.
+cdef Status journal_read(Journal* journal, uint64_t position, const Entry** entry, Ref** ref) noexcept nogil
 
 cdef uint64_t journal_tail(Journal* journal) noexcept nogil         # first position not yet taken
 cdef uint64_t journal_start(Journal* journal) noexcept nogil        # first position not yet retired

@@ -5,17 +5,17 @@ What happens beside it (rolling, pre-faulting, retiring, syncing) is in keeper.p
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport (
-    cas_u32, cas_u64, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_relaxed_u64, store_release_u64,
+    cas_u32, cas_u64, fence_signal, load_acquire_u32, load_acquire_u64, spin_lock, spin_unlock, store_relaxed_u64, store_release_u64,
 )
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_intact, batch_patch
-from robustmq._fastpath.block cimport Ref
+from robustmq._fastpath.block cimport Ref, ref_holds
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
-    pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
+    memory_touch, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init,
     pthread_mutex_lock, pthread_mutex_unlock, waker_destroy, waker_init, waker_ring,
 )
-from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FULL, TOO_LARGE
+from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, OUT_OF_RANGE, STORE_FULL, TOO_LARGE
 from robustmq._fastpath.stores.keeper cimport journal_make_spare, journal_roll, keeper_start, keeper_stop
 from robustmq._fastpath.stores.segment cimport SEGMENT_HEADER, segment_mark_unsynced, segment_of, segments_close, segments_init
 
@@ -117,7 +117,8 @@ cdef Status journal_try_append(Journal* journal, const EntryHead* head, const ui
         batch_patch(<uint8_t*>entry + sizeof(Entry), <int64_t>head.base_offset, <int32_t>head.leader_epoch)
     entry.crc = crc32c(0, <uint8_t*>entry + CRC_FROM, crc_span(head.kind, length))
     store_release_u64(&entry.mark, mark)
-    return OK
+    fence_signal()                      # a page that was lost under these stores has said so before they were done
+    return OK if journal_may_sync(journal) else STORE_FAILED
 
 
 cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noexcept nogil:
@@ -127,6 +128,17 @@ cdef const Entry* journal_at(Journal* journal, uint64_t position, Ref** ref) noe
     if ref != NULL:
         ref[0] = &segment.ref
     return <const Entry*>(segment.base + (position & (journal.segments.size - 1)))
+
+
+cdef Status journal_read(Journal* journal, uint64_t position, const Entry** entry, Ref** ref) noexcept nogil:
+    entry[0] = journal_at(journal, position, ref)
+    if entry[0] == NULL:
+        return OUT_OF_RANGE
+    if not journal.memory:
+        memory_touch(<const uint8_t*>entry[0], entry_length(entry[0]))
+        if not ref_holds(ref[0]):
+            return STORE_FAILED
+    return OK
 
 
 cdef uint64_t journal_tail(Journal* journal) noexcept nogil:
@@ -158,12 +170,17 @@ cdef void journal_wait_room(Journal* journal) noexcept nogil:
 
 
 cdef void journal_fail(Journal* journal, Status why) noexcept nogil:
-    """Sticky, but for the worse. Whoever waits is told, and finds the reason in journal_health."""
-    cdef Segment* segment
-    if (not cas_u32(&journal.health, OK, <uint32_t>why)
-            and not (why == STORE_FAILED and cas_u32(&journal.health, STORE_FULL, STORE_FAILED))):
-        return
-    segment = segment_of(&journal.segments, journal_tail(journal) - 1 >> journal.segments.shift)
+    """Sticky, but for the worse."""
+    if (cas_u32(&journal.health, OK, <uint32_t>why)
+            or why == STORE_FAILED and cas_u32(&journal.health, STORE_FULL, STORE_FAILED)):
+        alarm(journal)
+
+
+cdef void alarm(void* owner) noexcept nogil:
+    """Whoever waits is told, and finds the reason in journal_health. Also called by the guard, which has set it already."""
+    cdef Journal* journal = <Journal*>owner
+    cdef Status why = journal_health(journal)
+    cdef Segment* segment = segment_of(&journal.segments, journal_tail(journal) - 1 >> journal.segments.shift)
     if why == STORE_FAILED and segment != NULL:
         segment_mark_unsynced(segment)
     tell_listeners(journal)
@@ -278,6 +295,9 @@ cdef Status journal_init(Journal* journal, const char* directory, uint64_t segme
     if not segments_init(&journal.segments, directory, segment_bytes, most_segments, slack_bytes, memory):
         return NO_MEMORY
     journal.segments.bell = &journal.keeper_waker
+    journal.segments.health = &journal.health
+    journal.segments.lost = alarm
+    journal.segments.journal = journal
     return OK
 
 
@@ -289,6 +309,8 @@ cdef Status journal_begin(Journal* journal, uint64_t tail) noexcept nogil:
     journal.tail = journal.durable = journal.wanted = tail
     journal.prefault_at = tail
     journal.forgotten = tail >> journal.segments.shift
+    if journal_health(journal) != OK:
+        return journal_health(journal)  # recovery has lost a page
     if journal.heir != journal and tail & (journal.segments.size - 1) == 0:
         why = journal_make_spare(journal, 0)
         if why == OK:

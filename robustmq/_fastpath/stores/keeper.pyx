@@ -5,17 +5,17 @@ from robustmq._fastpath.atomic cimport (
     cas_u32, cpu_pause, fence_seq_cst, load_acquire_u32, load_acquire_u64, load_relaxed_u32, load_relaxed_u64, spin_lock,
     spin_unlock, store_relaxed_u64, store_release_u32, store_release_u64,
 )
-from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.block cimport ref_failed, ref_release
 from robustmq._fastpath.platform cimport (
-    MADV_RANDOM, clock_monotonic_ns, madvise, memory_forget, memory_prefault, memory_sync, memory_want, pthread_cond_broadcast,
-    pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_name, thread_start, waker_ring,
-    waker_wait,
+    MADV_RANDOM, clock_monotonic_ns, file_size, madvise, memory_forget, memory_prefault, memory_sync, memory_want,
+    pthread_cond_broadcast, pthread_join, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, thread_name,
+    thread_start, waker_ring, waker_wait,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_synchronize, qsbr_unregister
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
-    MARK_PAD, MARK_RESERVED, Entry, count, entry_length, entry_stride, journal_at, journal_durable, journal_fail,
-    journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners, tell_of_room,
+    ENTRY_BATCH, MARK_PAD, MARK_RESERVED, Entry, count, entry_intact, entry_length, entry_stride, journal_at, journal_durable,
+    journal_fail, journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners, tell_of_room,
 )
 from robustmq._fastpath.stores.segment cimport (
     SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_settle, segment_unlist, segments_full, segments_trim,
@@ -143,7 +143,8 @@ cdef uint64_t close_page(Journal* journal) noexcept nogil:
 
 
 cdef void await_complete(Journal* journal, uint64_t position, uint64_t end) noexcept nogil:
-    """Until no entry in [position, end), within one segment, is still being copied: at most one memcpy away."""
+    """Until no entry in [position, end), within one segment, is still being copied: at most one memcpy away. Zeros where a mark
+    should be are a lost page: whoever made it one has set the journal's health."""
     cdef const Entry* entry
     cdef uint32_t spins
     while position < end:
@@ -155,11 +156,14 @@ cdef void await_complete(Journal* journal, uint64_t position, uint64_t end) noex
                 cpu_pause()
             else:
                 sched_yield()
+        if entry_length(entry) == 0:
+            return
         position += entry_stride(entry_length(entry))
 
 
 cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept nogil:
-    """Sync [position, end) segment by segment."""
+    """Sync [position, end) segment by segment. Nothing else says that a file was cut short: the pages are gone without an
+    error."""
     cdef uint64_t size = journal.segments.size
     cdef uint64_t stop, first
     cdef Segment* segment
@@ -173,7 +177,8 @@ cdef bint sync_range(Journal* journal, uint64_t position, uint64_t end) noexcept
             stop = end
         await_complete(journal, position, stop)
         first = position & (size - 1)
-        if memory_sync(segment.base + first, (stop - 1 & (size - 1)) + 1 - first, segment.fd) != 0:
+        if (memory_sync(segment.base + first, (stop - 1 & (size - 1)) + 1 - first, segment.fd) != 0
+                or file_size(segment.fd) < <int64_t>size):
             return False
         position = stop
     return True
@@ -191,7 +196,7 @@ cdef Status journal_commit(Journal* journal) noexcept nogil:
         began = clock_monotonic_ns()
         synced = sync_range(journal, journal.durable, end)
         count_sync(journal, clock_monotonic_ns() - began)
-        if synced:
+        if synced and journal_may_sync(journal):    # a lost page has become one that syncs well, and goes nowhere
             store_release_u64(&journal.durable, end)
         else:
             journal_fail(journal, STORE_FAILED)
@@ -279,12 +284,15 @@ cdef uint64_t journal_listed(Journal* journal) noexcept nogil:
 
 
 cdef Status carry_forward(Journal* journal, uint64_t first, uint64_t end) noexcept nogil:
-    """Show every entry of [first, end) to the log."""
+    """Show every entry of [first, end) to the log. What is carried gets a new crc, so the old one must hold."""
     cdef const Entry* entry
     cdef Status why = OK
     await_complete(journal, first, end)
     while first < end and why == OK:
         entry = journal_at(journal, first, NULL)
+        if entry_length(entry) == 0 or not journal.memory and not entry.mark & MARK_PAD and entry.kind != ENTRY_BATCH \
+                and not entry_intact(entry):
+            return STORE_FAILED
         if not entry.mark & MARK_PAD and journal.carry != NULL:
             why = journal.carry(journal.owner, journal, entry, first)
         first += entry_stride(entry_length(entry))
@@ -323,6 +331,8 @@ cdef Status journal_retire_oldest(Journal* journal, Journal* newest) noexcept no
         if segment.fd >= 0:
             memory_want(segment.base, journal.segments.size)
         why = carry_forward(journal, (sequence << journal.segments.shift) + SEGMENT_HEADER, end)
+        if ref_failed(&segment.ref):
+            why = STORE_FAILED
         if why == OK:
             why = journal_commit(newest)
         if why == OK and journal.heir != newest:

@@ -3,8 +3,8 @@
     loader_ask(..., box, mail)      somebody waits: the load's mail comes to `box` when the pages are there
     loader_ahead(...)               nobody waits: read-ahead; skipped when the loader has enough to do
 
-A page that the disk cannot give is found out here, where it is an error of a call and not a signal: the file is marked as
-failed, and readers get CORRUPT.
+A page that the disk cannot give is found out here, where it is an error of a call and not a signal (guard.pxd): the file is
+marked as failed, and readers get CORRUPT.
 
 Concurrency: any thread asks; `lock` covers the queue. A Load belongs to who asked, except while it is queued.
 """
@@ -21,10 +21,9 @@ cdef enum:
 
 
 cdef struct Cold:                       # a stretch of a mapping that is not in memory
-    Ref* ref                            # of the mapping, borrowed inside the QSBR section
+    Ref* ref                            # of the mapping, borrowed inside the QSBR section; REF_FAILED when the disk cannot give it
     uint8_t* data
     uint64_t n
-    uint32_t* failed                    # set to 1 (release) when the disk cannot give it
     Loader* loader
 
 
@@ -52,6 +51,8 @@ cdef struct Loader:
     pthread_t thread
     uint32_t stopping
     uint32_t running
+    Mailbox* news_box                   # gets `news` when a file has failed; set before any thread runs, NULL: nobody
+    Mail* news
     LoaderCounters counters
 
 
@@ -61,5 +62,8 @@ cdef void loader_stop(Loader* loader) noexcept nogil            # what is still 
 # `mail.run` gets the Load, owns it and frees it. False: memory is out.
 cdef bint loader_ask(const Cold* cold, Mailbox* box, void (*run)(Mail*, void*, int64_t) noexcept nogil,
                      void* owner) noexcept nogil
+
+# Somebody else has found out that a file has failed.
+cdef void loader_tell(Loader* loader) noexcept nogil
 
 cdef void loader_ahead(const Cold* cold) noexcept nogil

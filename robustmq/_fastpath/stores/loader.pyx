@@ -1,7 +1,7 @@
 """Bringing cold pages into memory: see loader.pxd."""
 from libc.stdlib cimport free, malloc
 from robustmq._fastpath.atomic cimport load_acquire_u32, spin_lock, spin_unlock, store_release_u32
-from robustmq._fastpath.block cimport ref_release, ref_retain
+from robustmq._fastpath.block cimport REF_FAILED, ref_release, ref_retain
 from robustmq._fastpath.mailbox cimport mail_init, mailbox_post
 from robustmq._fastpath.platform cimport (
     clock_monotonic_ns, memory_load, memory_want, pthread_join, thread_name, thread_start, waker_destroy, waker_init,
@@ -62,11 +62,17 @@ cdef void finish(Load* load) noexcept nogil:
         free(load)
 
 
+cdef void loader_tell(Loader* loader) noexcept nogil:
+    if loader.news_box != NULL:
+        mailbox_post(loader.news_box, loader.news)
+
+
 cdef void perform(Loader* loader, Load* load) noexcept nogil:
     cdef int64_t began = clock_monotonic_ns()
     if memory_load(load.cold.data, load.cold.n) != 0:
-        store_release_u32(load.cold.failed, 1)
+        store_release_u32(&load.cold.ref.kind, REF_FAILED)
         count(&loader.counters.unreadable, 1)
+        loader_tell(loader)
     count(&loader.counters.loads, 1)
     count(&loader.counters.load_bytes, load.cold.n)
     count(&loader.counters.load_ns, <uint64_t>(clock_monotonic_ns() - began))

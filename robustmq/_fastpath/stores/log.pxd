@@ -28,6 +28,7 @@ cdef class Log:
     cdef Mail alarm
     cdef object told                # when_unwell's callback, and what it was told last
     cdef str healthy
+    cdef bint whole                 # nobody was told of unreadable()
     cdef readonly dict recovered    # what recovery found and dropped (recovery.pxd)
 
     cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes, uint64_t slack_bytes) except NULL

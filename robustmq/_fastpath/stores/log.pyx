@@ -19,19 +19,17 @@ from robustmq._fastpath.stores.journal cimport (
     journal_may_sync, journal_tail, journal_wait_room, journal_want_sync, journal_watch,
 )
 from robustmq._fastpath.stores.keeper cimport journal_commit
-from robustmq._fastpath.stores.partition cimport (
-    CLEANUP_COMPACT, CLEANUP_DELETE, DURABLE_DISK, Appended, Policy,
-)
+from robustmq._fastpath.stores.partition cimport DURABLE_DISK, Appended, Policy
 from robustmq._fastpath.stores.loader cimport loader_start, loader_stop
 from robustmq._fastpath.stores.producers cimport PRODUCERS_MOST, ProducerBounds
 from robustmq._fastpath.stores.recovery cimport Tails, load_sealed, recover
-from robustmq._fastpath.stores.retention cimport log_retain, log_trim
+from robustmq._fastpath.stores.retention cimport log_retain, log_trim, policy_edited
 from robustmq._fastpath.stores.runs cimport SealedRun, runs_all
 from robustmq._fastpath.stores.sealed cimport sealed_init
 from robustmq._fastpath.stores.sealer cimport Sealer, sealer_seal_all, sealer_start, sealer_stop
 from robustmq._fastpath.stores.segment cimport SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
 from robustmq._fastpath.stores.state cimport log_state_put, log_state_scan
-from robustmq._fastpath.stores.stats cimport log_stats
+from robustmq._fastpath.stores.stats cimport log_stats, log_unreadable
 from robustmq._fastpath.stores.streams cimport Listed, log_create_stream, log_delete_stream, log_each_stream
 from robustmq._fastpath.stores.table cimport table_each
 
@@ -126,6 +124,8 @@ cdef class Log:
             self.core.state_log.elder = self.core.wal
             journal_watch(self.core.wal, &self.box, &self.alarm)
             self.new_sealer(seal_bytes_per_s)
+            self.core.sealed.loader.news_box = &self.box
+            self.core.sealed.loader.news = &self.alarm
             self.open_wal()
 
     cdef Journal* new_journal(self, path, uint64_t segment_bytes, uint64_t most_bytes, uint64_t slack_bytes) except NULL:
@@ -276,13 +276,13 @@ cdef class Log:
 
     def default_policy(self, **fields):
         """What holds for streams without their own policy; before they are used. Fields as in set_policy."""
-        self.core.policy = edited(self.core.policy, fields)
+        self.core.policy = policy_edited(self.core.policy, fields)
 
     def set_policy(self, uint64_t stream, **fields):
         """What is kept of a stream: retention_ms, retention_bytes, segment_bytes, segment_ms, min_compaction_lag_ms,
         max_compaction_lag_ms, delete_retention_ms (ms and bytes, -1 for no bound), min_cleanable_dirty_ratio,
         cleanup ("delete", "compact", "compact,delete"), remote (bool). What is not named is the default's."""
-        cdef Policy policy = edited(self.core.policy, fields)
+        cdef Policy policy = policy_edited(self.core.policy, fields)
         cdef Policy* fresh = <Policy*>malloc(sizeof(Policy))
         cdef Policy* old = NULL
         cdef Partition* partition
@@ -384,7 +384,7 @@ cdef class Log:
         cdef list found = []
         cdef Status why = log_state_scan(self.core, space, collect_state, <void*>found)
         if why != OK:
-            raise MemoryError
+            raise_status(why, "cannot read state")
         return found
 
     # --- durability ---
@@ -417,9 +417,11 @@ cdef class Log:
         return future
 
     def when_unwell(self, told):
-        """Call `told(health())` on the running loop each time the write-ahead log's health gets worse."""
+        """Call `told(health())` on the running loop each time the write-ahead log's health gets worse, and `told("unreadable")` once
+        when `unreadable()` is not 0 any more."""
         self.told = told
         self.healthy = "ok"
+        self.whole = True
         self.listen_on(asyncio.get_running_loop())
 
     cdef listen_on(self, loop):
@@ -464,8 +466,16 @@ cdef class Log:
         if self.told is not None and health != self.healthy:
             self.healthy = health
             self.told(health)
+        if self.told is not None and self.whole and self.unreadable():
+            self.whole = False
+            self.told("unreadable")
 
     # --- numbers ---
+
+    def unreadable(self):
+        """How often a sealed file was found, since start, to have pages that the disk cannot give: nothing of such a file is read
+        until the broker restarts."""
+        return log_unreadable(self.core) if self.core.wal != NULL else 0
 
     def health(self):
         """'ok', 'full' or 'failed': the write-ahead log's, else the memory journal's."""
@@ -483,15 +493,3 @@ cdef int reader() except -1:
     if slot < 0:
         raise RuntimeError("too many threads read the log at once")
     return slot
-
-
-cdef Policy edited(Policy policy, dict fields) except *:
-    """`policy` with some fields changed; ValueError names one that does not exist."""
-    cdef dict all = policy
-    for name, value in fields.items():
-        if name not in all:
-            raise ValueError(f"a policy has no field {name}; it has {', '.join(all)}")
-        if name == "cleanup":
-            value = sum({"delete": CLEANUP_DELETE, "compact": CLEANUP_COMPACT}[word.strip()] for word in value.split(","))
-        all[name] = value
-    return all

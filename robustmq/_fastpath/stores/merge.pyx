@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport fetch_add_u64
-from robustmq._fastpath.block cimport ref_release, ref_retain
+from robustmq._fastpath.block cimport ref_holds, ref_release, ref_retain
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport CORRUPT, NO_MEMORY, OK, SHUTTING_DOWN, Status
 from robustmq._fastpath.stores.arrays cimport array_grow
@@ -106,6 +106,8 @@ cdef Status copy_records(Merging* merging, Writer* writer, SealedRun* run) noexc
             return CORRUPT
         why = writer_put(writer, entry, record_position(entry))
         at += record_span(entry)
+    if not ref_holds(&run.file.ref):
+        return CORRUPT                  # a page went between its crc and its copy
     return why
 
 

@@ -105,6 +105,7 @@ cdef Status partition_append_aux(Partition* partition, const uint8_t* batch, uin
 # ELSEWHERE: what it would read is in the blob store; it was asked for, and the waiters get mail when it is here.
 
 # The entry whose batch contains `offset` (or the next one, where there is a hole). OUT_OF_RANGE below start or above end;
+# STORE_FAILED: it stands in a segment of the journal that has lost pages (guard.pxd), and may be there after a restart.
 # NEED_MORE at end, also when nothing is left from `offset` to there; CORRUPT: a sealed file is damaged there, span.base_offset is where reading can go on.
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil
 

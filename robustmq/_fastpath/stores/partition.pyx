@@ -15,8 +15,8 @@ from robustmq._fastpath.stores.index cimport (
     IndexItem, index_drop_before, index_find_offset, index_find_time, index_free, index_push, index_reserve,
 )
 from robustmq._fastpath.stores.journal cimport (
-    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_body_length, entry_length, entry_stride, journal_at, journal_durable,
-    journal_is_memory, journal_may_sync, journal_prepare, journal_try_append,
+    ENTRY_BATCH, ENTRY_PRODUCERS, EntryHead, entry_body, entry_body_length, entry_length, entry_stride, journal_durable,
+    journal_is_memory, journal_may_sync, journal_prepare, journal_read, journal_try_append,
 )
 from robustmq._fastpath.stores.runs cimport (
     ReadSpan, Runs, run_next, runs_at, runs_stretch, runs_end, runs_free, runs_seek, runs_seek_time,
@@ -151,22 +151,23 @@ cdef Status partition_append_aux(Partition* partition, const uint8_t* batch, uin
 
 # --- read -------------------------------------------------------------------------------------------------------------
 
-cdef bint in_journal(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
-    span.entry = journal_at(partition.journal, position, &span.ref)
-    if span.entry == NULL:
-        return False
-    span.position = position
-    span.base_offset = span.entry.base_offset
-    span.file = NULL
-    return True
+cdef Status in_journal(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
+    """OK; OUT_OF_RANGE, STORE_FAILED (journal_read): it may be sealed."""
+    cdef Status why = journal_read(partition.journal, position, &span.entry, &span.ref)
+    if why == OK:
+        span.position = position
+        span.base_offset = span.entry.base_offset
+        span.file = NULL
+    return why
 
 
 cdef Status partition_at(Partition* partition, uint64_t position, ReadSpan* span) noexcept nogil:
+    cdef Status here = in_journal(partition, position, span)
     cdef Status why
-    if in_journal(partition, position, span):
+    if here == OK:
         return OK
     why = runs_at(partition_runs(partition), position, span)
-    return OUT_OF_RANGE if why == NEED_MORE else why
+    return here if why == NEED_MORE else why
 
 
 cdef Runs* partition_runs(Partition* partition) noexcept nogil:
@@ -176,15 +177,18 @@ cdef Runs* partition_runs(Partition* partition) noexcept nogil:
 cdef Status locate(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:
     """The entry that holds `offset`, or the first after it."""
     cdef const IndexItem* item = index_find_offset(&partition.index, offset)
+    cdef Status here = OUT_OF_RANGE
     cdef Status why
-    if item != NULL and item.base_offset <= offset and in_journal(partition, item.position, span):
-        return OK
+    if item != NULL and item.base_offset <= offset:
+        here = in_journal(partition, item.position, span)
+        if here == OK:
+            return OK
     why = runs_seek(partition_runs(partition), offset, span)
     if why != NEED_MORE:
         return why
-    if item == NULL or not in_journal(partition, item.position, span):      # behind a hole
-        return OUT_OF_RANGE                                 # retired between two looks
-    return OK
+    if item == NULL or here == STORE_FAILED:
+        return here
+    return in_journal(partition, item.position, span)       # behind a hole; OUT_OF_RANGE: retired between two looks
 
 
 cdef Status partition_seek(Partition* partition, uint64_t offset, ReadSpan* span) noexcept nogil:
@@ -333,7 +337,7 @@ cdef uint64_t journal_bytes_before(Partition* partition, uint64_t offset) noexce
         item = index_find_offset(&partition.index, at)
         if item == NULL or item.last_offset >= offset:
             break
-        if item.base_offset >= partition.journal_from and in_journal(partition, item.position, &span):
+        if item.base_offset >= partition.journal_from and in_journal(partition, item.position, &span) == OK:
             bytes += entry_stride(entry_length(span.entry))
         at = item.last_offset + 1
     return bytes

@@ -1,6 +1,7 @@
 """A partition as Python sees it: for the control plane and the tests, never per message."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from robustmq._fastpath.atomic cimport load_acquire_u64, spin_lock, spin_unlock
+from robustmq._fastpath.block cimport ref_holds
 from robustmq._fastpath.batch cimport batch_producer_id, batch_size, batch_validate
 from robustmq._fastpath.qsbr cimport qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport (
@@ -139,11 +140,16 @@ cdef class PartitionRef:
             if why == CORRUPT:
                 raise LogError(f"offset {offset} lies in a damaged part of a sealed file; reading can go on at "
                                f"{span.base_offset} (robustmq-ctl storage check shows the damage)")
+            if why == STORE_FAILED:
+                raise LogError(f"offset {offset} cannot be read: the disk has lost a page of the journal; repair or replace "
+                               "the disk, then restart the broker")
             while why == OK:
                 batch = entry_body(span.entry)
                 if found and len(found) + batch_size(batch) > max_bytes:
                     break
                 found += batch[:batch_size(batch)]
+                if not ref_holds(span.ref):
+                    raise LogError(f"offset {offset} cannot be read: the disk has just lost a page of the log; read again")
                 why = partition_next(partition, &span)
         finally:
             qsbr_unregister(slot)

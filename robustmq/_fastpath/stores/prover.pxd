@@ -5,7 +5,8 @@ scan finds what it comes to in memory and proven. Who has one core has no such t
                                   ^ scanned              ^ reached
 
 An entry that does not prove itself becomes one that was never finished: its mark gets MARK_RESERVED, as an append that was killed
-leaves it. So the verdict stands where the scan looks, and a start that is killed in between leaves nothing new.
+leaves it. So the verdict stands where the scan looks, and a start that is killed in between leaves nothing new. Nothing is written
+to a segment that has lost a page (guard.pxd): its entries may be whole on the disk.
 
 Concurrency: `reached` and `scanned` are under `lock`. From `reached` on the segments are the prover's, before it the scan's.
 """

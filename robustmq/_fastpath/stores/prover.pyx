@@ -1,5 +1,6 @@
 """Ahead of the scan: see prover.pxd."""
 from libc.string cimport memset
+from robustmq._fastpath.block cimport ref_holds
 from robustmq._fastpath.platform cimport (
     memory_resident, memory_want, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_join,
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name, thread_start,
@@ -41,7 +42,7 @@ cdef uint64_t prove_step(Prover* prover) noexcept nogil:
     while stride and prover.offset < until:
         stride = chain_stride(segment, prover.offset)
         entry = <Entry*>(segment.base + prover.offset)
-        if stride and not entry.mark & (MARK_PAD | MARK_RESERVED) and not entry_intact(entry):
+        if stride and not entry.mark & (MARK_PAD | MARK_RESERVED) and not entry_intact(entry) and ref_holds(&segment.ref):
             entry.mark |= MARK_RESERVED
         prover.offset += stride
     if stride:

@@ -13,6 +13,7 @@ log, which are older than all that the journal still has, then the journal's.
     runs
     a batch before the (carried) directory entry   its stream is made when the entry comes; else `orphans`
     none of the journal's segments, but others     the tail is above every position that these name
+    a file that was cut short                      as above: zeros stand behind the cut; reported
     a file with a header of zeros                  removed: a segment on its way to a new life
     a file with a header that is not right         renamed to .damaged; reported
 

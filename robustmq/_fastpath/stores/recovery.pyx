@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strerror
 from robustmq._fastpath.batch cimport batch_base_offset, batch_producer_id
-from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.block cimport ref_failed, ref_holds, ref_release
 from robustmq._fastpath.platform cimport file_sync, file_write_back, file_zero, memory_forget
 from robustmq._fastpath.qsbr cimport qsbr_collect
 from robustmq._fastpath.stores.audit cimport drop_orphans, keep_orphans, report_holes, tail_above
@@ -207,7 +207,7 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
         if base + offset >= scan.prover.known:
             prover_wait(&scan.prover, base + offset)
         stride = chain_stride(segment, offset)
-        if stride == 0:
+        if stride == 0 or ref_failed(&segment.ref):
             break
         look_ahead(scan, segment)
         entry = <Entry*>(segment.base + offset)
@@ -229,6 +229,14 @@ cdef uint64_t scan_segment(Scan* scan, Segment* segment) noexcept nogil:
         scan.damage = base + size
     scan.torn |= offset < size and scan.last
     return offset
+
+
+cdef int refuse_lost(const Segment* segment, str what) except -1:
+    """What the disk could not give may be whole once it can: nothing is mended over it."""
+    if not ref_holds(&segment.ref):
+        raise LogError(f"cannot read {what} {segment.sequence:016x}: the disk has lost a page of it; look at the "
+                       "kernel's log, repair or replace the disk")
+    return 0
 
 
 cdef Segment* open_segment(Journal* journal, str path, list notes) except? NULL:
@@ -275,6 +283,7 @@ cdef uint64_t close_tail(Segment* segment, uint64_t end, bint final, bint unsett
     if final:
         with nogil:
             behind = find_entry(segment, end)
+        refuse_lost(segment, what)
         if behind:
             notes.append(f"{what} {segment.sequence:016x} is damaged at byte {end}, or was not synced there: entries from byte "
                          f"{behind} on are lost")
@@ -359,8 +368,11 @@ cdef list open_segments(Journal* journal, str what, list files, list notes):
     cdef uint64_t previous = 0
     cdef list found = []
     for path in files:
+        size = os.path.getsize(path)
         segment = open_segment(journal, path, notes)
         if segment != NULL:
+            if size < journal.segments.size:
+                notes.append(f"{what} {segment.sequence:016x} was cut short at byte {size}: what it held behind that is lost")
             file_write_back(segment.fd, 0, journal.segments.size)
             found.append(<size_t>segment)
             if previous and segment.sequence != previous + 1:
@@ -371,6 +383,7 @@ cdef list open_segments(Journal* journal, str what, list files, list notes):
         segment = <Segment*><size_t>found[len(found) - 1]
         previous = (<Segment*><size_t>found[len(found) - 2]).sequence
         if segment.sequence == previous + 1 and not is_marked(segment, SEGMENT_HEADER):
+            refuse_lost(segment, what)
             journal.spare = segment     # prepared, and never needed
             found.pop()
     return found
@@ -397,6 +410,7 @@ cdef uint64_t scan_segments(Scan* scan, Segment** segments, size_t count, str wh
             scan.damage = segment.sequence << journal.segments.shift
         with nogil:
             end = scan_segment(scan, segment)
+        refuse_lost(segment, what)
         close_tail(segment, end, final, scan.last, what, notes)
         with nogil:
             if i > 0:

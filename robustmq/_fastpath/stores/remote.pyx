@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport spin_lock, spin_unlock
-from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.block cimport ref_holds, ref_release
 from robustmq._fastpath.mailbox cimport (
     mail_init, mailbox_awake, mailbox_close, mailbox_init, mailbox_may_sleep, mailbox_run,
 )
@@ -50,7 +50,7 @@ cdef Status copy_run(Writer* writer, SealedFile* file, const SealedRow* row) noe
         why = writer_put(writer, entry, record_position(entry))
         at += record_span(entry)
         batches += 1
-    if why == OK and batches != row.batches:
+    if why == OK and (batches != row.batches or not ref_holds(&file.ref)):
         return CORRUPT
     writer_end_run(writer, row.end_offset)
     return why

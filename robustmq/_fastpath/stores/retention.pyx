@@ -156,3 +156,14 @@ cdef Status log_trim(LogCore* core, Partition* partition, uint64_t offset) noexc
     why = core_trim(core, partition, offset, &moved)
     pthread_mutex_unlock(&core.runs_lock)
     return why
+
+
+cdef Policy policy_edited(Policy policy, dict fields) except *:
+    cdef dict all = policy
+    for name, value in fields.items():
+        if name not in all:
+            raise ValueError(f"a policy has no field {name}; it has {', '.join(all)}")
+        if name == "cleanup":
+            value = sum({"delete": CLEANUP_DELETE, "compact": CLEANUP_COMPACT}[word.strip()] for word in value.split(","))
+        all[name] = value
+    return all

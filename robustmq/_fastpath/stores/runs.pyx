@@ -1,7 +1,8 @@
 """A partition's sealed runs: see runs.pxd."""
 from libc.stdlib cimport free, malloc
-from robustmq._fastpath.atomic cimport fetch_add_u64, load_acquire_u32, store_release_ptr
+from robustmq._fastpath.atomic cimport fetch_add_u64, store_release_ptr
 from robustmq._fastpath.batch cimport batch_last_offset_delta, batch_max_timestamp
+from robustmq._fastpath.block cimport ref_failed
 from robustmq._fastpath.qsbr cimport qsbr_retire
 from robustmq._fastpath.status cimport CORRUPT, ELSEWHERE, NEED_MORE, OK
 from robustmq._fastpath.stores.journal cimport entry_body
@@ -160,7 +161,7 @@ cdef Status seek_in(SealedRun* run, uint64_t offset, ReadSpan* span) noexcept no
     if row_elsewhere(run.row):
         return want(run, span)
     at = sealed_near_offset(run.file, run.row, offset)
-    if load_acquire_u32(&run.file.failed):
+    if ref_failed(&run.file.ref):
         span.base_offset = run.row.end_offset
         return CORRUPT
     entry = next_good(run, &at, &damaged)

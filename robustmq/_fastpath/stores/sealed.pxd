@@ -8,7 +8,8 @@
 
 A file is written beside its final name, synced, then renamed: a name ending in .sealed is a whole file. Records prove
 themselves by their crc, each time they are read; what stands in an index is believed only when the record it leads to
-does. A directory that does not prove itself is made again from the records.
+does. A directory that does not prove itself is made again from the records. Of the directory there is a copy in memory: it is
+believed for ever. A file that has lost a page (guard.pxd) has no record any more that proves itself.
 
 Concurrency: a file never changes. `ref`: one for the store while it is listed, one per reader beyond a QSBR section. `live`
 is atomic; whoever takes it to zero puts the file on the store's list of doomed files, which the sealer deletes.
@@ -64,12 +65,11 @@ cdef struct SealedFile:
     SealedFile* next                    # in the store's doomed list
     uint8_t* base
     uint64_t size
-    SealedRow* rows                     # in the mapping, or (made again) on the heap
+    SealedRow* rows                     # on the heap
+    void* guard                         # guard.pxd
     uint64_t id
     uint32_t row_count
     uint32_t live                       # rows that a partition uses; atomic
-    uint32_t rebuilt                    # 1: rows are on the heap
-    uint32_t failed                     # 1: the disk cannot give some of it; release
     uint32_t look                       # merge_plan.pyx's, as what follows: SealedStore.looks when it was looked at
     uint32_t stays                      # 1: it is as the blob store has it
     uint32_t moves                      # 1: its runs are to be written again
@@ -85,6 +85,7 @@ cdef struct SealedCounters:             # each has one writer at a time
     uint64_t merges                     # files, since start; merge.pyx, as what follows
     uint64_t merged_bytes               # of runs in them
     uint64_t corrupt                    # records that did not prove themselves when they were read; atomic
+    uint64_t lost                       # times that files were found to have lost pages while they were read; atomic
 
 
 cdef enum:
@@ -128,7 +129,7 @@ cdef inline uint64_t record_position(const Entry* entry) noexcept nogil:
 cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretch) noexcept nogil
 
 # Bring [at, at + n) of a file into memory, for who is about to touch all of it and may wait: a page that the disk cannot give
-# must not be touched. 0, or errno; then the file has `failed`.
+# must not be touched. 0, or errno; then the file has failed (ref_failed).
 cdef int sealed_load(SealedFile* file, uint64_t at, uint64_t n) noexcept nogil
 
 # Where a record at or before `offset` should begin, by the index alone: no record is touched.

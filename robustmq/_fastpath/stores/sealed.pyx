@@ -1,22 +1,23 @@
 """Sealed files, read: see sealed.pxd."""
-from libc.errno cimport EINVAL, ENOMEM, EPROTO
+from libc.errno cimport EINVAL, EIO, ENOMEM, EPROTO
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport (
-    fetch_add_u32, fetch_add_u64, fetch_sub_u32, load_acquire_u32, spin_lock, spin_unlock, store_relaxed_u64,
+    fetch_add_u32, fetch_add_u64, fetch_sub_u32, spin_lock, spin_unlock, store_relaxed_u64,
     store_release_u32,
 )
 from robustmq._fastpath.batch cimport BATCH_HEADER, batch_last_offset_delta, batch_max_timestamp
-from robustmq._fastpath.block cimport ref_release
+from robustmq._fastpath.block cimport REF_FAILED, REF_MAPPED, ref_failed, ref_holds, ref_release
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.mailbox cimport mailbox_post
 from robustmq._fastpath.platform cimport (
-    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_load,
-    memory_want, mmap, munmap, open, set_errno, unlink, waker_ring,
+    MADV_NORMAL, MADV_RANDOM, MAP_FAILED, MAP_SHARED, O_CLOEXEC, O_RDONLY, PROT_READ, close, file_size, madvise, memory_forget,
+    memory_load, memory_want, mmap, munmap, open, set_errno, unlink, waker_ring,
 )
 from robustmq._fastpath.qsbr cimport qsbr_synchronize
-from robustmq._fastpath.stores.loader cimport LOAD_WINDOW
+from robustmq._fastpath.stores.guard cimport Guarded, guard_add, guard_remove
+from robustmq._fastpath.stores.loader cimport LOAD_WINDOW, loader_tell
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, MARK_PAD, MARK_RESERVED, entry_body, entry_intact, entry_length,
 )
@@ -50,7 +51,7 @@ cdef void record_prefix(uint8_t* to, uint64_t position, const Entry* entry) noex
 
 cdef const Entry* any_record(SealedFile* file, uint64_t at, uint64_t end) noexcept nogil:
     cdef const Entry* entry = <const Entry*>(file.base + at + SEALED_PREFIX)
-    if (at & 7 or load_acquire_u32(&file.failed) or end > file.size or at + SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER > end
+    if (at & 7 or ref_failed(&file.ref) or end > file.size or at + SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER > end
             or entry.mark & (MARK_PAD | MARK_RESERVED) or entry_length(entry) < sizeof(Entry) + BATCH_HEADER
             or record_span(entry) > end - at or entry.kind != ENTRY_BATCH or not entry_intact(entry)
             or (<const uint64_t*>(<const char*>entry - 8))[0] != prefix_crc(record_position(entry), entry)):
@@ -126,14 +127,19 @@ cdef uint64_t sealed_guess(SealedFile* file, const SealedRow* row, uint64_t offs
 
 
 cdef bint sealed_stretch(SealedFile* file, uint64_t at, uint64_t n, Cold* stretch) noexcept nogil:
-    if at >= file.size or load_acquire_u32(&file.failed):
+    if at >= file.size or ref_failed(&file.ref):
         return False
     stretch.ref = &file.ref
     stretch.data = file.base + at
     stretch.n = min(n, file.size - at)
-    stretch.failed = &file.failed
     stretch.loader = &file.store.loader
     return True
+
+
+cdef void page_lost(void* owner) noexcept nogil:
+    cdef SealedStore* store = <SealedStore*>owner
+    fetch_add_u64(&store.counters.lost, 1)
+    loader_tell(&store.loader)
 
 
 cdef int sealed_load(SealedFile* file, uint64_t at, uint64_t n) noexcept nogil:
@@ -143,7 +149,8 @@ cdef int sealed_load(SealedFile* file, uint64_t at, uint64_t n) noexcept nogil:
         failed = memory_load(file.base + at, min(end - at, <uint64_t>LOAD_WINDOW))
         at += LOAD_WINDOW
     if failed:
-        store_release_u32(&file.failed, 1)
+        store_release_u32(&file.ref.kind, REF_FAILED)
+        page_lost(file.store)
     return failed
 
 
@@ -227,7 +234,7 @@ cdef inline bint has_footer(SealedFile* file) noexcept nogil:
 
 
 cdef bint take_directory(SealedFile* file) noexcept nogil:
-    """The directory as it stands, when the footer and it prove themselves."""
+    """The directory as it stands, when the footer and it prove themselves; in the mapping until keep_directory."""
     cdef const Foot* foot = <const Foot*>(file.base + file.size - SEALED_FOOTER)
     cdef uint64_t i
     cdef const SealedRow* row
@@ -250,6 +257,20 @@ cdef bint take_directory(SealedFile* file) noexcept nogil:
                 or row.end_offset < row.base_offset:
             return False
     return True
+
+
+cdef bint keep_directory(SealedFile* file) noexcept nogil:
+    """Rows are searched by every reader, and decide what retention deletes: no page of them may be lost. False: memory is out."""
+    cdef uint64_t page = 4096
+    cdef uint64_t at = (<uint64_t>(<uint8_t*>file.rows - file.base) + page - 1) & ~(page - 1)
+    cdef uint64_t bytes = file.row_count * sizeof(SealedRow)
+    cdef SealedRow* rows = <SealedRow*>malloc(bytes if bytes else 1)
+    if rows != NULL:
+        memcpy(rows, file.rows, bytes)
+    file.rows = rows
+    if at < file.size:
+        memory_forget(file.base + at, file.size - at)
+    return rows != NULL
 
 
 cdef SealedRow* row_for(SealedFile* file, const Entry* entry, uint64_t at) noexcept nogil:
@@ -281,7 +302,6 @@ cdef bint rebuild_directory(SealedFile* file) noexcept nogil:
     cdef SealedRow* row
     file.rows = NULL
     file.row_count = 0
-    file.rebuilt = 1
     while at + SEALED_PREFIX + sizeof(Entry) + BATCH_HEADER <= file.size:
         entry = any_record(file, at, file.size)
         if entry == NULL:
@@ -301,8 +321,8 @@ cdef bint rebuild_directory(SealedFile* file) noexcept nogil:
 
 cdef void file_freed(Ref* ref) noexcept nogil:
     cdef SealedFile* file = <SealedFile*>ref
-    if file.rebuilt:
-        free(file.rows)
+    guard_remove(file.guard)
+    free(file.rows)
     free(file.oldest)
     munmap(file.base, file.size)
     free(file)
@@ -311,17 +331,24 @@ cdef void file_freed(Ref* ref) noexcept nogil:
 cdef SealedFile* map_file(SealedStore* store, int fd, uint64_t size) noexcept nogil:
     cdef SealedFile* file = <SealedFile*>calloc(1, sizeof(SealedFile))
     cdef void* base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)
+    cdef Guarded mapping
     if file == NULL or base == MAP_FAILED:
         if base != MAP_FAILED:
             munmap(base, size)
         free(file)
         return NULL
     file.ref.refs = 1
-    file.ref.kind = 2
+    file.ref.kind = REF_MAPPED
     file.ref.free = file_freed
     file.store = store
     file.base = <uint8_t*>base
     file.size = size
+    mapping = Guarded(file.base, size, PROT_READ, &file.ref, NULL, page_lost, store)
+    file.guard = guard_add(&mapping)
+    if file.guard == NULL:
+        ref_release(&file.ref)
+        set_errno(ENOMEM)
+        return NULL
     return file
 
 
@@ -330,6 +357,7 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
     cdef int64_t size
     cdef SealedFile* file
     cdef const Head* head
+    cdef int failed = 0
     damage[0] = NULL
     if fd < 0:
         return NULL
@@ -345,17 +373,21 @@ cdef SealedFile* sealed_open(SealedStore* store, const char* path, const char** 
     madvise(file.base, file.size, MADV_RANDOM)              # no read-ahead around a header and a directory
     head = <const Head*>file.base
     if memcmp(head.magic, HEAD_MAGIC, 8) != 0 or head.crc != crc32c(0, file.base, 24) or head.version != SEALED_VERSION:
-        size = EPROTO if memcmp(head.magic, HEAD_MAGIC, 7) == 0 and head.crc == crc32c(0, file.base, 24) else EINVAL
-        ref_release(&file.ref)
-        set_errno(<int>size)
-        return NULL
+        failed = EPROTO if memcmp(head.magic, HEAD_MAGIC, 7) == 0 and head.crc == crc32c(0, file.base, 24) else EINVAL
     file.id = head.id
-    if not take_directory(file):
+    if failed == 0 and take_directory(file):
+        failed = 0 if keep_directory(file) else ENOMEM
+    elif failed == 0:
         damage[0] = DAMAGED if has_footer(file) else SHORT
-        if not rebuild_directory(file):
-            ref_release(&file.ref)
-            set_errno(ENOMEM)
-            return NULL
+        failed = 0 if rebuild_directory(file) else ENOMEM
+    else:
+        file.rows = NULL
+    if not ref_holds(&file.ref):
+        failed = EIO                                        # the disk's fault, and no damage
+    if failed:
+        ref_release(&file.ref)
+        set_errno(failed)
+        return NULL
     madvise(file.base, file.size, MADV_NORMAL)
     fetch_add_u64(&store.counters.files, 1)
     fetch_add_u64(&store.counters.file_bytes, file.size)

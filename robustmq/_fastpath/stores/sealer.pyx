@@ -4,10 +4,11 @@ from libc.stdlib cimport free, qsort
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport load_acquire_u32, load_acquire_u64, store_release_u32
 from robustmq._fastpath.batch cimport batch_last_offset_delta
+from robustmq._fastpath.block cimport ref_holds
 from robustmq._fastpath.platform cimport (
-    clock_monotonic_ns, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait, pthread_join,
-    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name, thread_start,
-    waker_destroy, waker_init,
+    clock_monotonic_ns, memory_load, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait,
+    pthread_join, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name,
+    thread_start, waker_destroy, waker_init,
     waker_ring, waker_wait, waker_wait_ns,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
@@ -88,6 +89,8 @@ cdef Status collect(Work* work) noexcept nogil:
     cdef const Entry* entry
     while at < work.segment.store.size:
         entry = <const Entry*>(work.segment.base + at)
+        if entry_length(entry) == 0:
+            return STORE_FAILED         # a lost page
         if not entry.mark & MARK_PAD and entry.kind == ENTRY_BATCH and wanted(work, entry):
             sorted = sorted and (work.count == 0 or work.items[work.count - 1].stream <= entry.stream)
             if not add_item(work, entry.stream, at):
@@ -122,6 +125,8 @@ cdef Status open_writer(Work* work, Writer* writer) noexcept nogil:
 
 cdef Status finish(Work* work, Writer* writer) noexcept nogil:
     cdef Status why
+    if not ref_holds(&work.segment.ref):
+        return STORE_FAILED             # the journal's copy may be read after a restart; this one never
     if not array_grow(<void**>&work.files, work.file_count, &work.file_cap, sizeof(SealedFile*)):
         return NO_MEMORY
     why = writer_finish(writer, &work.files[work.file_count])
@@ -222,9 +227,11 @@ cdef Status seal_segment(Sealer* sealer, Segment* segment, int slot) noexcept no
     work.core = <LogCore*>sealer.core
     work.segment = segment
     work.slot = slot
-    qsbr_online(slot)
-    why = collect(&work)
-    qsbr_offline(slot)
+    why = OK if memory_load(segment.base, segment.store.size) == 0 else STORE_FAILED
+    if why == OK:
+        qsbr_online(slot)
+        why = collect(&work)
+        qsbr_offline(slot)
     if why == OK:
         why = write_all(&work)
     for i in range(work.file_count):

@@ -34,6 +34,7 @@ cdef struct Segment:
     uint32_t nonce
     int fd                      # -1: memory
     uint32_t fresh              # 1: blocks ahead of the tail were never written; keeper only
+    void* guard                 # guard.pxd; NULL: memory
 
 
 cdef struct SegmentStore:
@@ -50,6 +51,9 @@ cdef struct SegmentStore:
     uint32_t choked             # 1: who lets go of a retired segment rings `bell`; atomic
     waker_t* bell
     Segment* free_list
+    uint32_t* health            # of the journal, and how it is told that a segment has lost a page (guard.pxd): set before the
+    void (*lost)(void* journal) noexcept nogil      # first segment is mapped; NULL: memory
+    void* journal
     char directory[4096]
 
 
@@ -63,7 +67,8 @@ cdef void segments_close(SegmentStore* store) noexcept nogil
 # A segment ready to be listed under `sequence`: recycled or new, header written and durable. NULL with errno.
 cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept nogil
 
-# Map an existing file. NULL with errno; EINVAL: not a segment of this version and size.
+# Map an existing file; one that was cut short behind its header gets zeros there. NULL with errno; EINVAL: not a segment of this
+# version and size.
 cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
 
 # A sync of the journal failed while this was the segment at its tail: what the page cache holds may not be on the disk. Said

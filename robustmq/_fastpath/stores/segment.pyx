@@ -1,5 +1,5 @@
 """Segments of a journal: see segment.pxd."""
-from libc.errno cimport EINVAL, ENOMEM, errno
+from libc.errno cimport EINVAL, EIO, ENOMEM, errno
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
@@ -7,12 +7,14 @@ from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport (
     fence_seq_cst, fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr,
 )
+from robustmq._fastpath.block cimport REF_MAPPED, ref_failed
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE, clock_wall_ms, close,
-    directory_sync, file_preallocate, file_size, file_sync, memory_huge, memory_sync, mmap, munmap, open, random_u32, rename,
-    set_errno, unlink, waker_ring,
+    directory_sync, file_preallocate, file_size, file_sync, memory_huge, memory_load, memory_sync, mmap, munmap, open, random_u32,
+    rename, set_errno, unlink, waker_ring,
 )
+from robustmq._fastpath.stores.guard cimport Guarded, guard_add, guard_remove
 
 
 cdef struct SegmentHead:
@@ -51,6 +53,7 @@ cdef bint segments_init(SegmentStore* store, const char* directory, uint64_t siz
 
 cdef void segment_destroy(Segment* segment) noexcept nogil:
     fetch_sub_u32(&segment.store.made, 1)
+    guard_remove(segment.guard)
     munmap(segment.base, segment.store.size)
     if segment.fd >= 0:
         close(segment.fd)
@@ -93,12 +96,20 @@ cdef Segment* segment_wrap(SegmentStore* store, uint8_t* base, int fd) noexcept 
     cdef Segment* segment = <Segment*>calloc(1, sizeof(Segment))
     if segment != NULL:
         segment.ref.free = segment_freed
-        segment.ref.kind = 2
+        segment.ref.kind = REF_MAPPED
         segment.store = store
         segment.base = base
         segment.fd = fd
         fetch_add_u32(&store.made, 1)
     return segment
+
+
+cdef bint segment_guard(Segment* segment) noexcept nogil:
+    cdef SegmentStore* store = segment.store
+    cdef Guarded mapping = Guarded(segment.base, store.size, PROT_READ | PROT_WRITE, &segment.ref, store.health, store.lost,
+                                   store.journal)
+    segment.guard = guard_add(&mapping)
+    return segment.guard != NULL
 
 
 cdef Segment* segment_map(SegmentStore* store, int fd) noexcept nogil:
@@ -115,6 +126,10 @@ cdef Segment* segment_map(SegmentStore* store, int fd) noexcept nogil:
             set_errno(ENOMEM)
     if segment == NULL and fd >= 0:
         close(fd)
+    if segment != NULL and fd >= 0 and not segment_guard(segment):
+        segment_destroy(segment)
+        set_errno(ENOMEM)
+        return NULL
     return segment
 
 
@@ -183,6 +198,8 @@ cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept n
         failed = directory_sync(store.directory)
     if failed == 0 and (not segment_stamp(segment, sequence) or file_sync(segment.fd) != 0):
         failed = errno
+    if failed == 0 and ref_failed(&segment.ref):
+        failed = EIO                    # its header went to a page of zeros
     if failed:
         segment_destroy(segment)
         set_errno(failed)
@@ -197,23 +214,24 @@ cdef Segment* segment_open(SegmentStore* store, const char* path) noexcept nogil
     cdef SegmentHead head
     if fd < 0:
         return NULL
-    if file_size(fd) != <int64_t>store.size:
+    if file_size(fd) < SEGMENT_HEADER or file_size(fd) > <int64_t>store.size:
         close(fd)
         set_errno(EINVAL)
-        return NULL
-    failed = file_preallocate(fd, store.size)       # a copy may have holes, and recovery stores into the mapping
-    if failed:
-        close(fd)
-        set_errno(failed)
         return NULL
     segment = segment_map(store, fd)
     if segment == NULL:
         return NULL
-    memcpy(&head, segment.base, CRC_AT + 4)
-    if (memcmp(head.magic, MAGIC, 8) != 0 or head.version != SEGMENT_VERSION or head.size != store.size
-            or head.crc != crc32c(0, <uint8_t*>&head, CRC_AT)):
+    failed = memory_load(segment.base, SEGMENT_HEADER)
+    if failed == 0:
+        memcpy(&head, segment.base, CRC_AT + 4)
+        if (memcmp(head.magic, MAGIC, 8) != 0 or head.version != SEGMENT_VERSION or head.size != store.size
+                or head.crc != crc32c(0, <uint8_t*>&head, CRC_AT)):
+            failed = EINVAL
+    if failed == 0:
+        failed = file_preallocate(fd, store.size)       # a copy may have holes, and recovery stores into the mapping
+    if failed:
         segment_destroy(segment)
-        set_errno(EINVAL)
+        set_errno(failed)
         return NULL
     segment.sequence = head.sequence
     segment.nonce = head.nonce
@@ -257,7 +275,7 @@ cdef bint segment_unlist(SegmentStore* store, Segment* segment) noexcept nogil:
     memset(segment.base, 0, SEGMENT_HEADER)
     fetch_add_u32(&store.pinned, 1)
     store_release_ptr(&store.slots[segment.sequence & store.mask], NULL)
-    return store.memory or memory_sync(segment.base, SEGMENT_HEADER, segment.fd) == 0
+    return store.memory or (memory_sync(segment.base, SEGMENT_HEADER, segment.fd) == 0 and not ref_failed(&segment.ref))
 
 
 cdef Segment* pop_free(SegmentStore* store, bint but_one) noexcept nogil:

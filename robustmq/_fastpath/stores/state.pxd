@@ -25,7 +25,8 @@ cdef enum:
 cdef Status log_state_put(LogCore* core, uint16_t space, const uint8_t* key, uint32_t key_len, const uint8_t* value,
                           int64_t value_len, Appended* result) noexcept nogil
 
-# Call `visit` for each live value of `space`, in no order, under the lock: it must not put. OK, or the first other result.
+# Call `visit` for each live value of `space`, in no order, under the lock: it must not put. OK, or the first other result;
+# STORE_FAILED: a value cannot be read.
 cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
     void* context, const uint8_t* key, uint32_t key_len, const uint8_t* value, uint64_t value_len) noexcept nogil,
     void* context) noexcept nogil

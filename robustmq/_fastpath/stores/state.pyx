@@ -6,7 +6,7 @@ from robustmq._fastpath.platform cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from robustmq._fastpath.status cimport NO_MEMORY, OK
-from robustmq._fastpath.stores.core cimport core_copy, core_entry
+from robustmq._fastpath.stores.core cimport core_copy, core_read
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_STATE, EntryHead, entry_body, entry_body_length, journal_append, journal_tail,
 )
@@ -144,9 +144,10 @@ cdef Status log_state_scan(LogCore* core, uint16_t space, Status (*visit)(
     state = <State*>table_each(&core.state, &at)
     while state != NULL and why == OK:
         if state.space == space:        # its segment cannot go: the keeper needs this lock to carry the value
-            entry = core_entry(core, journal_of(core), state.place)
-            why = visit(context, state_key(state), state.key_len, entry_body(entry) + state.key_len,
-                        entry_body_length(entry) - state.key_len)
+            why = core_read(core, journal_of(core), state.place, &entry)
+            if why == OK:
+                why = visit(context, state_key(state), state.key_len, entry_body(entry) + state.key_len,
+                            entry_body_length(entry) - state.key_len)
         state = <State*>table_each(&core.state, &at)
     pthread_mutex_unlock(&core.state_lock)
     return why

@@ -45,3 +45,7 @@ cdef dict log_stats(LogCore* core):
         found["state"] = journal_stats(core.state_log)
         found["sealed"] = sealed_stats(core)
     return found
+
+
+cdef uint64_t log_unreadable(LogCore* core) noexcept nogil:
+    return load_relaxed_u64(&core.sealed.counters.lost) + load_relaxed_u64(&core.sealed.loader.counters.unreadable)

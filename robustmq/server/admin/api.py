@@ -28,7 +28,7 @@ from robustmq._fastpath.protocols.kafka.names import why_not_a_topic_name
 from robustmq._fastpath.protocols.kafka.needs import KafkaError
 from robustmq.server.admin.http import HttpError, Request, Response, as_json
 from robustmq.server.admin.metrics import Source, text
-from robustmq.server.health import why_not_ready
+from robustmq.server.health import UNREADABLE, why_not_ready
 
 if TYPE_CHECKING:
     from robustmq.server.assembly import Broker
@@ -76,7 +76,9 @@ class Api:
 
     async def _ready(self, request: Request) -> Response:
         reason = why_not_ready(self._broker.log.health(), self._broker.meta.health())
-        problem = self._broker.tier.problem if self._broker.tier is not None else ""
+        problems = [self._broker.tier.problem if self._broker.tier is not None else "",
+                    UNREADABLE if self._broker.log.unreadable() else ""]
+        problem = ". ".join(filter(None, problems))
         return as_json({"ready": reason is None} | ({} if reason is None else {"reason": reason})
                        | ({"degraded": problem} if problem else {}), 200 if reason is None else 503)
 

@@ -8,7 +8,7 @@ from robustmq._fastpath.broker.topic cimport Topic, TopicFlags
 from robustmq._fastpath.cursor cimport store_be32
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport Mailbox
-from robustmq._fastpath.out cimport Out, out_commit, out_copy, out_ref, out_reserve
+from robustmq._fastpath.out cimport Out, out_commit, out_copy_of, out_ref, out_reserve
 from robustmq._fastpath.protocols.kafka.errors cimport ERROR_LOWEST, KafkaError, error_of
 from robustmq._fastpath.protocols.kafka.plan cimport plan_clear, plan_keep_frame, plan_read
 from robustmq._fastpath.protocols.kafka.state cimport PIECES_MAX, Lane, Piece, Plan, Session, Wait, Want
@@ -36,8 +36,9 @@ cdef inline uint64_t offset_after(const ReadSpan* span) noexcept nogil:
 cdef bint take_piece(Lane* lane, Want* want, const ReadSpan* span, uint64_t n) noexcept nogil:
     """Add the batch at `span` to the response. False: the journal has retired it, or memory is out."""
     cdef Piece* piece = lane.pieces + lane.piece_count
-    piece.ref = span.ref if n >= <uint64_t>COPY_BELOW else NULL
-    if piece.ref != NULL:
+    piece.ref = span.ref
+    piece.held = n >= <uint64_t>COPY_BELOW
+    if piece.held:
         ref_retain(piece.ref)
     piece.data = entry_body(span.entry)
     piece.n = n
@@ -74,7 +75,7 @@ cdef void gather(Lane* lane, Want* want, uint64_t total, uint64_t room) noexcept
 cdef void drop_pieces(Lane* lane) noexcept nogil:
     cdef uint32_t i
     for i in range(lane.piece_count):
-        if lane.pieces[i].ref != NULL:
+        if lane.pieces[i].held:
             ref_release(lane.pieces[i].ref)
     lane.piece_count = 0
 
@@ -128,10 +129,10 @@ cdef bint send_pieces(Out* out, Lane* lane, uint32_t first, uint32_t count) noex
         piece = lane.pieces + i
         lane.counters.fetched_bytes += piece.n
         lane.counters.fetched_records += <uint64_t>batch_record_count(piece.data)
-        if piece.ref != NULL:
+        if piece.held:
             sent = out_ref(out, piece.ref, piece.data, piece.n) and sent
         else:
-            sent = out_copy(out, piece.data, piece.n) and sent
+            sent = out_copy_of(out, piece.ref, piece.data, <uint32_t>piece.n) and sent
     return sent
 
 

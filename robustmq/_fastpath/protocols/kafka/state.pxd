@@ -60,9 +60,10 @@ cdef struct Counters:
 
 # A batch on its way into a Fetch response. With `ref` it is sent from where it lies, without it is small and copied.
 cdef struct Piece:
-    Ref* ref
+    Ref* ref                        # retained when `held`
     const uint8_t* data
     uint64_t n
+    bint held                       # what is copied is sent before its segment can go
 
 
 cdef struct Lane:

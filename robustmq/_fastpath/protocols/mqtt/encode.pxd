@@ -47,7 +47,8 @@ cdef enum SharedBits:           # Run.frames_info
 # Length of the whole packet, and of what stands before the payload. 0: longer than MQTT allows.
 cdef uint32_t frame_size(const Frame* frame, const Message* message, uint32_t* head) noexcept nogil
 
-# Append the packet of `size` and `head` as frame_size said. `ref` owns the payload. NO_MEMORY: the output is broken.
+# Append the packet of `size` and `head` as frame_size said. `ref` owns the message. NO_MEMORY: the output ends before the packet, which
+# cannot be sent; also when the message's file has lost a page (stores/guard.pxd).
 cdef Status frame_put(Out* out, const Frame* frame, const Message* message, uint32_t size, uint32_t head,
                       Ref* ref) noexcept nogil
 

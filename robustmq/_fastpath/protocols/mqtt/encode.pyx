@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, record_next
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_holds, ref_release
 from robustmq._fastpath.broker.topic cimport topic_mqtt_name
 from robustmq._fastpath.cursor cimport Cursor, cursor_init
 from robustmq._fastpath.out cimport Out, out_commit, out_ref, out_reserve
@@ -112,6 +112,8 @@ cdef Status frame_put(Out* out, const Frame* frame, const Message* message, uint
         p = head_write(p, frame, message, size, head)
         if whole and message.payload.n:
             memcpy(p, message.payload.data, message.payload.n)
+        if not ref_holds(ref):
+            return Status.NO_MEMORY
         out_commit(out, n)
     else:
         block = block_new(n)
@@ -121,7 +123,7 @@ cdef Status frame_put(Out* out, const Frame* frame, const Message* message, uint
         if whole and message.payload.n:
             memcpy(p, message.payload.data, message.payload.n)
         block.len = n
-        done = out_ref(out, &block.ref, block_data(block), n)
+        done = ref_holds(ref) and out_ref(out, &block.ref, block_data(block), n)
         ref_release(&block.ref)
         if not done:
             return Status.NO_MEMORY
@@ -177,6 +179,9 @@ cdef uint64_t shared_frames(Run* run, uint32_t form, int64_t wall_ms, uint64_t* 
             info |= SharedBits.SHARED_HAS_RETAIN
         largest = size if size > largest else largest
         count += 1
+    if not ref_holds(run.ref):
+        ref_release(&block.ref)
+        return info
     block.len = <uint32_t>(p - block_data(block))
     expired[0] += too_old
     run.frames[form] = block

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 from robustmq._fastpath.batch cimport (
     BATCH_HEADER, CODEC_NONE, RecordView, batch_base_offset, batch_codec, record_next,
 )
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_release, ref_retain
+from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_holds, ref_release, ref_retain
 from robustmq._fastpath.broker.routes cimport ROUTE_IDS_MAX, Route
 from robustmq._fastpath.broker.seen cimport seen_add
 from robustmq._fastpath.broker.topic cimport Topic
@@ -201,7 +201,8 @@ cdef bint hold(Slot* slot, Ref* ref, const uint8_t* batch, uint64_t n, uint16_t 
 
 
 cdef hold_inflated(Slot* slot, const ReadSpan* span, const uint8_t* batch, uint64_t n):
-    cdef bytes inflated = codecs.inflate_batch(batch[:n])
+    cdef bytes raw = batch[:n]
+    cdef bytes inflated = codecs.inflate_batch(raw) if ref_holds(span.ref) else b""
     cdef Block* block = block_new(<uint32_t>len(inflated))
     if block == NULL:
         raise MemoryError

@@ -56,6 +56,8 @@ cdef Status open_slot(Session* session, Slot* slot, bint may_wait, Source* sourc
         return Status.ELSEWHERE
     else:
         status = partition_at(partition, slot.position, &span)
+        if status == Status.STORE_FAILED:
+            return Status.ELSEWHERE                                     # perhaps after a restart
         if status == Status.OUT_OF_RANGE and slot.record != NO_RECORD:
             status = find_again(partition, slot, &span)
         if status != Status.OK:
