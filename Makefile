@@ -13,7 +13,8 @@ SHIMS   = $(shell find tests/shims -name '*.pyx')
 BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --inplace
 SANITIZED_address = tests/unit tests/spec
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
-                    tests/unit/test_journal.py tests/unit/test_partition.py tests/unit/test_sealed.py tests/unit/test_merge.py tests/contract/test_log.py
+                    tests/unit/test_journal.py tests/unit/test_guard.py tests/unit/test_out.py \
+                    tests/unit/test_partition.py tests/unit/test_sealed.py tests/unit/test_merge.py tests/contract/test_log.py
 
 .PHONY: help run test build lint cross bench asan tsan crash crash-sessions powercut model damage outage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 

@@ -49,7 +49,7 @@ static guard_chunk *guard_chunks;   /* release; the newest first */
 static guard_range *guard_free;     /* under guard_lock */
 static struct sigaction guard_former;
 static uintptr_t guard_page;
-static void (*guard_before)(void);   /* set before the first range; see guard_take */
+static void (*guard_before)(void);   /* async-signal-safe; set before there is a handler */
 static int guard_pipe[2] = {-1, -1};
 static uint64_t guard_faults;       /* pages lost since start; atomic */
 
@@ -134,13 +134,14 @@ static void *guard_watch(void *nothing) {
 /* --- ranges --------------------------------------------------------------------------------------------------------------- */
 
 /* Under guard_lock. False: no descriptor or no thread. */
-static inline int guard_install(void) {
+static inline int guard_install(void (*quiesce)(void)) {
     struct sigaction action;
     pthread_attr_t detached;
     pthread_t thread;
     sigset_t all, before;
     int failed;
     if (guard_pipe[0] >= 0) return 1;
+    guard_before = quiesce;
     guard_page = (uintptr_t)sysconf(_SC_PAGESIZE);
     if (pipe(guard_pipe) != 0) return 0;
     for (int i = 0; i < 2; i++) fcntl(guard_pipe[i], F_SETFD, FD_CLOEXEC);
@@ -198,10 +199,10 @@ static inline void guard_write(guard_range *range, const guard_range *what) {
 }
 
 /* NULL: no memory, descriptor or thread. */
-static inline guard_range *guard_put(const guard_range *what) {
+static inline guard_range *guard_put(const guard_range *what, void (*quiesce)(void)) {
     guard_range *range = NULL;
     pthread_mutex_lock(&guard_lock);
-    if (guard_install() && (guard_free || guard_grow())) {
+    if (guard_install(quiesce) && (guard_free || guard_grow())) {
         range = guard_free;
         guard_free = range->next_free;
         guard_write(range, what);

@@ -18,16 +18,13 @@ cdef extern from "guard.h" nogil:
         void (*tell)(void* owner) noexcept nogil
         void* owner
 
-    void (*guard_before)() noexcept nogil
-    guard_range* guard_put(const guard_range* what)
+    guard_range* guard_put(const guard_range* what, void (*before)() noexcept nogil)
     void guard_take_out(guard_range* range)
     uint64_t guard_count()
 
 
 cdef void* guard_add(const Guarded* mapping) noexcept nogil:
-    global guard_before
     cdef guard_range what
-    guard_before = out_await_flights
     memset(&what, 0, sizeof(guard_range))
     what.protection = mapping.protection
     what.start = <uintptr_t>mapping.base
@@ -38,7 +35,7 @@ cdef void* guard_add(const Guarded* mapping) noexcept nogil:
     what.failed = STORE_FAILED
     what.tell = mapping.tell
     what.owner = mapping.owner
-    return guard_put(&what)
+    return guard_put(&what, out_await_flights)
 
 
 cdef void guard_remove(void* handle) noexcept nogil:
