@@ -154,6 +154,18 @@ def commit_offset(broker: Broker) -> int:
     return int(struct.unpack(">h", answer[-2:])[0])
 
 
+def well(broker: Broker) -> tuple[Tally, Tally, Mqtt, Mqtt]:
+    """Everything is taken: ten records of "safe", ten messages of "m", an offset. The tallies of "safe" and of
+    "fleeting", which is in memory, and publishers of MQTT 5 and 3.1.1."""
+    create_memory_topic(broker)
+    tally = Tally()
+    produce(broker, "safe", range(10), tally)
+    new, old = Mqtt(broker, 5), Mqtt(broker, 4)
+    new.publish("m", range(1, 11))
+    assert new.reasons(10) == [0] * 10 and commit_offset(broker) == ErrorCode.NONE
+    return tally, Tally(), new, old
+
+
 @pytest.fixture(name="disk")
 def fixture_disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path)
@@ -177,12 +189,7 @@ def start(disk: Disk, stack: ExitStack, patch: pytest.MonkeyPatch, *, faulty: bo
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_the_log_turns_read_only(disk: Disk, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     broker = start(disk, stack, monkeypatch, faulty=True)
-    create_memory_topic(broker)
-    tally, fleeting = Tally(), Tally()
-    produce(broker, "safe", range(10), tally)
-    new, old = Mqtt(broker, 5), Mqtt(broker, 4)
-    new.publish("m", range(1, 11))
-    assert new.reasons(10) == [0] * 10 and commit_offset(broker) == ErrorCode.NONE
+    tally, fleeting, new, old = well(broker)
 
     disk.fail(fault.op, fault.error, fault.match)
     sent = 10

@@ -3,10 +3,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import struct
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,8 @@ from robustmq._fastpath.protocols.kafka.errors import ErrorCode
 from tests.conftest import Broker, StartBroker
 from tests.crash import history
 from tests.crash.kafka_wire import array, ask, connect, read_exactly, send, text
-from tests.crash.test_disk_faults import Mqtt, Tally, commit_offset, create_memory_topic, get, produce
+from tests.crash.test_disk_faults import Tally, commit_offset, get, produce, well
+from tests.interop.kit import reaches
 
 PAGE = 4096
 FETCH = (1, 4)
@@ -27,14 +26,6 @@ def cut(broker: Broker, word: bytes) -> Path:
     [file] = [file for file in (broker.data_dir / "journal").glob("*.journal") if word in file.read_bytes()]
     os.truncate(file, (file.read_bytes().rindex(word) // PAGE + 1) * PAGE)
     return file
-
-
-def await_retired(broker: Broker, segments: int) -> None:
-    """Until so many segments of the journal are in sealed files alone."""
-    deadline = time.monotonic() + 60
-    while int(re.findall(r"\nrobustmq_journal_wal_retired_total (\d+)", get(broker, "/metrics")[1])[0]) < segments:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def fetch(topic: str, offset: int, max_bytes: int) -> bytes:
@@ -52,12 +43,7 @@ def error_of(response: bytes) -> int:
 def test_a_journal_that_is_cut_short(tmp_path: Path, start_broker: StartBroker, durability: str) -> None:
     settings = {"storage__durability": durability, "storage__segment_bytes": "8MiB", "storage__journal_bytes": "32MiB"}
     broker = start_broker(data_dir=tmp_path / "data", **settings)
-    create_memory_topic(broker)
-    tally, fleeting = Tally(), Tally()
-    produce(broker, "safe", range(10), tally)
-    new, old = Mqtt(broker, 5), Mqtt(broker, 4)
-    new.publish("m", range(1, 11))
-    assert new.reasons(10) == [0] * 10 and commit_offset(broker) == ErrorCode.NONE
+    tally, fleeting, new, old = well(broker)
 
     file = cut(broker, b"m:10:")
     produce(broker, "safe", range(10, 60), tally, BODY)
@@ -95,7 +81,7 @@ def test_sealed_files_that_are_cut_short(tmp_path: Path, start_broker: StartBrok
     tally = Tally()
     produce(broker, "old", range(2500), tally, BODY * 4)
     assert len(tally.acked) == 2500
-    await_retired(broker, 5)
+    assert reaches(broker.http, "robustmq_journal_wal_retired_total", 5, seconds=60)
     with connect(broker.kafka[1]) as before, connect(broker.kafka[1]) as slow, connect(broker.kafka[1]) as after:
         whole = ask(before, FETCH, fetch("old", 0, 20 << 20))
         assert len(whole) > 16 << 20 and error_of(whole) == 0

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -201,17 +200,19 @@ def test_a_sealed_file_loses_pages(tmp_path: Path, size: int) -> None:
 
 
 def test_a_page_is_lost_once_and_told_once(tmp_path: Path) -> None:
-    log, file, _ = sealed_log(tmp_path)
-    os.truncate(file, 0)
-    for _ in range(3):
-        with pytest.raises(LogError, match="damaged"):
-            log.partition(1).read(0)
-    deadline = time.monotonic() + 20
-    while not log.stats()["sealed"]["lost"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert log.stats()["sealed"]["lost"] == 1
-    log.close()
+    async def scenario() -> None:
+        log, file, _ = sealed_log(tmp_path)
+        told: asyncio.Queue[str] = asyncio.Queue()
+        log.when_unwell(told.put_nowait)
+        os.truncate(file, 0)
+        for _ in range(3):
+            with pytest.raises(LogError, match="damaged"):
+                log.partition(1).read(0)
+        assert await asyncio.wait_for(told.get(), 20) == "unreadable"
+        assert log.stats()["sealed"]["lost"] == 1 and told.empty()
+        log.close()
+
+    asyncio.run(scenario())
 
 
 def test_appenders_and_a_cut(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from robustmq._fastpath.protocols.mqtt import packets
 from robustmq._fastpath.protocols.mqtt.properties import Properties, put_properties
 from robustmq._fastpath.protocols.mqtt.reader import close_packet, open_packet, put_binary
 from robustmq._fastpath.protocols.mqtt.reasons import WireError
-from tests.unit.mqtt_world import OK, PARKED, REPLY, Client, World, publish
+from tests.unit.mqtt_world import OK, PARKED, QUOTA, REPLY, Client, World, publish
 
 SPEC = Path(__file__).parents[1] / "spec"
 REQUESTS = [(version, frame) for version, folder in ((4, "mqtt311"), (5, "mqtt5"))
@@ -136,6 +136,37 @@ def test_all_end_with_the_session() -> None:
     world.end(other, 0)
     world.reactor.run()
     assert world.exchange.counters()["subscriptions"] == 0
+    world.close()
+
+
+def test_the_end_of_the_session_is_in_the_mailbox_already() -> None:
+    """A SUBSCRIBE that is read before that mail runs starts nothing that outlives the session."""
+    world = World()
+    publisher = world.connect(b"p")
+    for number in range(600):                                   # more than one turn of a replay
+        publisher.send(publish(f"t/{number}", b"kept", retain=True))
+    reader = connected(world, b"r")
+    world.protocol.session_end(reader.session, 0)
+    assert reader.link.feed(subscribe(4, ("#", 0))) == OK
+    assert world.reactor.run() == 2, "the end, and a replay that is over with it"
+    assert world.exchange.counters()["subscriptions"] == 0
+    world.close()
+
+
+def test_retained_messages_that_are_asked_for_again_and_again() -> None:
+    """What is on its way is bounded: 0x97 beyond as many filters as a session may have."""
+    world = World(limits={"max_subscriptions_per_session": 3})
+    world.connect(b"p").send(publish("a", b"kept", retain=True))
+    reader = connected(world, b"r", 5)
+    for _ in range(2):
+        for _ in range(3):
+            assert reader.link.feed(subscribe(5, ("a", 0))) == OK
+        world.reactor.run()                                     # all are sent: it may ask again
+        assert len(got(reader)) == 3
+    for _ in range(3):
+        assert reader.link.feed(subscribe(5, ("a", 0))) == OK
+    assert reader.link.feed(subscribe(5, ("a", 0))) == QUOTA
+    assert reader.read()[-1] == b"\xe0\x01\x97"
     world.close()
 
 

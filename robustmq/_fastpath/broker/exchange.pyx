@@ -326,14 +326,14 @@ cdef class Exchange:
     def replay(self, uintptr_t consumer, str filter not None, uint8_t qos, uint32_t identifier=0):
         """Send the consumer the retained messages that match, as far as it can take them; the rest as it can."""
         cdef bytes raw = filter.encode()
-        if replay_start(&self.core, <Consumer*>consumer, raw, <uint32_t>len(raw), qos, identifier) != OK:
+        if replay_start(&self.core, <Consumer*>consumer, raw, <uint32_t>len(raw), qos, identifier, True) != OK:
             raise MemoryError("replay of retained messages")
 
     def counters(self):
         """What /metrics shows of the exchange; sums over reactors."""
         cdef int i
-        sums = {"subscriptions": load_relaxed_u64(&self.core.index.filters) - len(self.groups) + self.members, "retained": self.core.retained.count,
-                "shared_groups": len(self.groups), "route_refreshes": self.core.refreshes,
+        sums = {"subscriptions": load_relaxed_u64(&self.core.index.filters) - len(self.groups) + self.members,
+                "retained": self.core.retained.count, "shared_groups": len(self.groups), "route_refreshes": self.core.refreshes,
                 "feed_runs": 0, "records_delivered": 0, "records_lost": 0, "batches_undecodable": 0}
         for i in range(REACTORS_MAX):
             sums["feed_runs"] += load_relaxed_u64(&self.core.counters[i].runs)

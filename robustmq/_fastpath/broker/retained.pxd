@@ -50,9 +50,10 @@ cdef void retained_forget(Exchange* exchange, Topic* topic) noexcept nogil
 cdef Status retained_recover(Exchange* exchange) noexcept nogil
 
 # Send the consumer the retained messages that match `filter`, at `qos` at most and with RETAIN set, behind all that is in
-# its output already; as far as it can take them, the rest as it can. Any thread. NO_MEMORY.
+# its output already; as far as it can take them, the rest as it can. NO_MEMORY. On its home reactor, or (`elsewhere`) on the
+# thread that will also post the mail by which the consumer ends.
 cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n, uint8_t qos,
-                         uint32_t identifier) noexcept nogil
+                         uint32_t identifier, bint elsewhere) noexcept nogil
 
 # Home reactor: the consumer is no longer busy; it has ended.
 cdef void replay_resume(Consumer* consumer) noexcept nogil

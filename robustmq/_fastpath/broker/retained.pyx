@@ -195,7 +195,7 @@ cdef inline uint8_t* filter_of(Replay* replay) noexcept nogil:
 
 
 cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n, uint8_t qos,
-                         uint32_t identifier) noexcept nogil:
+                         uint32_t identifier, bint elsewhere) noexcept nogil:
     cdef Replay* replay = <Replay*>calloc(1, sizeof(Replay) + n)
     if replay == NULL:
         return NO_MEMORY
@@ -209,8 +209,17 @@ cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* 
     replay.route.id_count = 1 if identifier else 0
     replay.filter_len = n
     memcpy(filter_of(replay), filter, n)
+    if not elsewhere:
+        link_replay(consumer, replay)       # the end of the consumer may be in the mailbox already
     mailbox_post(exchange.boxes[consumer.reactor], &replay.mail)
     return OK
+
+
+cdef void link_replay(Consumer* consumer, Replay* replay) noexcept nogil:
+    replay.linked = 1
+    replay.next = consumer.replays
+    consumer.replays = replay
+    consumer.replaying += 1
 
 
 cdef Topic* next_match(Replay* replay, Block** block, uint32_t* looked) noexcept nogil:
@@ -265,9 +274,7 @@ cdef void replay_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
         free(replay)
         return
     if not replay.linked:
-        replay.linked = 1
-        replay.next = consumer.replays
-        consumer.replays = replay
+        link_replay(consumer, replay)
     while not load_relaxed_u32(&consumer.busy):
         topic = next_match(replay, &block, &looked)
         if topic != NULL:
@@ -289,6 +296,7 @@ cdef void unlink_replay(Consumer* consumer, Replay* replay) noexcept nogil:
         at = &at[0].next
     if at[0] == replay:
         at[0] = replay.next
+        consumer.replaying -= 1
 
 
 cdef void replay_resume(Consumer* consumer) noexcept nogil:

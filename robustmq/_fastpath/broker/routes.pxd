@@ -75,6 +75,8 @@ cdef struct Consumer:
     Replay* replays                 # home reactor; see retained.pxd
     uint64_t floor                  # what was delivered again at start and lies below it was considered before
     Subscriptions subscriptions
+    uint32_t replaying              # how many `replays` there are; home reactor
+    uint32_t reserved
 
 
 cdef struct Route:

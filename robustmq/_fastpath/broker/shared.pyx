@@ -48,6 +48,7 @@ cdef Group* group_find(Exchange* exchange, uint64_t key) noexcept nogil:
 
 cdef void group_free(void* retired) noexcept nogil:
     free((<Group*>retired).members)
+    free((<Group*>retired).consumer.subscriptions.places)
     free(retired)
 
 

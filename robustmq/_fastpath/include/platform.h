@@ -157,8 +157,11 @@ static inline void memory_huge(uint8_t *p, uint64_t n) {
     (void)n;
 }
 
-/* Forget this process's view of file pages (they stay in the page cache). */
-static inline void memory_forget(uint8_t *p, uint64_t n) { (void)madvise(p, n, MADV_DONTNEED); }
+/* Forget this process's view of the file pages that lie whole in [p, p + n) or end it (they stay in the page cache). */
+static inline void memory_forget(uint8_t *p, uint64_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)p + page - 1) & ~(page - 1);
+    if (first < (uintptr_t)p + n) (void)madvise((void *)first, (uintptr_t)p + n - first, MADV_DONTNEED);
+}
 
 /* Whether all of [p, p + n) of a file mapping is in memory; n up to 4 MiB. */
 static inline int memory_resident(const uint8_t *p, uint64_t n) {

@@ -261,15 +261,13 @@ cdef bint take_directory(SealedFile* file) noexcept nogil:
 
 cdef bint keep_directory(SealedFile* file) noexcept nogil:
     """Rows are searched by every reader, and decide what retention deletes: no page of them may be lost. False: memory is out."""
-    cdef uint64_t page = 4096
-    cdef uint64_t at = (<uint64_t>(<uint8_t*>file.rows - file.base) + page - 1) & ~(page - 1)
+    cdef uint64_t at = <uint64_t>(<uint8_t*>file.rows - file.base)
     cdef uint64_t bytes = file.row_count * sizeof(SealedRow)
     cdef SealedRow* rows = <SealedRow*>malloc(bytes if bytes else 1)
     if rows != NULL:
         memcpy(rows, file.rows, bytes)
     file.rows = rows
-    if at < file.size:
-        memory_forget(file.base + at, file.size - at)
+    memory_forget(file.base + at, file.size - at)
     return rows != NULL
 
 

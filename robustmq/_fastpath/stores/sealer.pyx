@@ -8,8 +8,7 @@ from robustmq._fastpath.block cimport ref_holds
 from robustmq._fastpath.platform cimport (
     clock_monotonic_ns, memory_load, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_wait,
     pthread_join, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, thread_name,
-    thread_start, waker_destroy, waker_init,
-    waker_ring, waker_wait, waker_wait_ns,
+    thread_start, waker_destroy, waker_init, waker_ring, waker_wait, waker_wait_ns,
 )
 from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, qsbr_unregister
 from robustmq._fastpath.status cimport NO_MEMORY, OK, SHUTTING_DOWN, STORE_FAILED

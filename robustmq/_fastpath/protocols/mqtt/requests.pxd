@@ -12,5 +12,6 @@ from robustmq._fastpath.status cimport Status
 
 
 # `frame` is whole: `header` bytes of fixed header, `total` in all. PARKED: it is not answered here, and nothing has changed.
-# NO_MEMORY: close the connection.
+# Else close the connection: NO_MEMORY; QUOTA: retained messages of mqtt.max_subscriptions_per_session SUBSCRIBEs are still on
+# their way to it.
 cdef Status request_answer(Session* session, const uint8_t* frame, uint32_t header, uint32_t total) noexcept nogil

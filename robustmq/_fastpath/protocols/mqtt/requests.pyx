@@ -128,7 +128,7 @@ cdef Status put_answer(Session* session, uint32_t packet, const Request* request
 cdef Status replay(Session* session, const Request* request, uint32_t i) noexcept nogil:
     cdef const Wanted* wanted = &request.wanted[i]
     return replay_start(session.core.exchange, &session.consumer, wanted.filter.data, wanted.filter.n,
-                        wanted.options & Option.QOS, request.identifier)
+                        wanted.options & Option.QOS, request.identifier, False)
 
 
 cdef Status subscribe(Session* session, const Request* request) noexcept nogil:
@@ -173,6 +173,8 @@ cdef Status unsubscribe(Session* session, const Request* request) noexcept nogil
 
 cdef Status request_answer(Session* session, const uint8_t* frame, uint32_t header, uint32_t total) noexcept nogil:
     cdef Request request
+    if frame[0] >> 4 == PacketType.SUBSCRIBE and session.consumer.replaying >= session.core.limits.max_subscriptions:
+        return Status.QUOTA
     if session.durable or not read_request(session, frame, header, total, &request):
         return Status.PARKED
     if frame[0] >> 4 == PacketType.UNSUBSCRIBE:
