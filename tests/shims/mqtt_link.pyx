@@ -28,6 +28,11 @@ cdef class FakeReactor:
         self.reactors = reactors
         self.box = reactors_mailbox(reactors, 0)
 
+    def run_one(self):
+        """Deliver the first mail alone."""
+        with nogil:
+            mailbox_run(self.box, 1, 0)
+
     def run(self, int64_t now_ns=0):
         """Deliver all mail; how many."""
         cdef uint32_t n = 1
