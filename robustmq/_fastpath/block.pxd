@@ -7,18 +7,21 @@ thread that releases it (or frees it when that pool is full), so no pool is ever
 Owner: `Ref.refs` is atomic (acquire-release). A `Pool` belongs to one thread.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from robustmq._fastpath.atomic cimport fence_acquire, fetch_add_u32, fetch_sub_u32, load_acquire_u32, load_relaxed_u32
+from robustmq._fastpath.atomic cimport (
+    cas_u32, fence_acquire, fetch_add_u32, fetch_sub_u32, load_acquire_u32, load_relaxed_u32,
+)
 
 
 cdef enum:
     REF_BLOCK = 1
     REF_MAPPED = 2
     REF_FAILED = 3              # a mapped file of which pages are lost, and read as zeros: nothing of it may be sent any more
+    REF_RETIRED = 4             # a mapped segment that its journal uses again once its last reader has let go of it
 
 
 cdef struct Ref:
     uint32_t refs                                  # atomic
-    uint32_t kind                                  # REF_FAILED comes last, release (stores/guard.pxd)
+    uint32_t kind                                  # atomic; REF_FAILED comes last (stores/guard.pxd)
     void (*free)(Ref* self) noexcept nogil         # called by whoever drops the last reference
 
 
@@ -39,6 +42,19 @@ cdef inline bint ref_failed(const Ref* ref) noexcept nogil:
 cdef inline bint ref_holds(const Ref* ref) noexcept nogil:
     fence_acquire()
     return load_relaxed_u32(&ref.kind) != REF_FAILED
+
+
+# A segment leaves its journal, and serves it again.
+cdef inline void ref_retire(Ref* ref) noexcept nogil:
+    cas_u32(&ref.kind, REF_MAPPED, REF_RETIRED)
+
+
+cdef inline void ref_revive(Ref* ref) noexcept nogil:
+    cas_u32(&ref.kind, REF_RETIRED, REF_MAPPED)
+
+
+cdef inline bint ref_retired(const Ref* ref) noexcept nogil:
+    return load_relaxed_u32(&ref.kind) == REF_RETIRED
 
 
 # Nobody else holds a reference, and what others read of the bytes was read before now: they may be overwritten.

@@ -43,6 +43,10 @@ cdef bint out_copy_of(Out* out, Ref* ref, const uint8_t* data, uint32_t n) noexc
 # Queue [data, data+n), owned by `ref`; takes a reference of its own.
 cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept nogil
 
+# Copy what is queued of segments that their journals have retired, so that they can be used again. False: before the last range
+# that is more than `most` bytes (who looks at a mark before it queues goes above it once), or memory is out; nothing has changed.
+cdef bint out_unpin(Out* out, uint64_t most) noexcept nogil
+
 # writev until empty, EAGAIN, or `most` bytes are sent. Returns bytes sent, -1 with errno for a dead peer, or (EIO) when what
 # is queued lies in a file that has lost pages (stores/guard.pxd), none of whose zeros were sent: the connection must be closed.
 # *system_calls counts.

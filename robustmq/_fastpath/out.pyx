@@ -2,7 +2,9 @@
 from libc.errno cimport EAGAIN, EFAULT, EINTR, EIO, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from robustmq._fastpath.block cimport Block, Ref, block_data, block_new, ref_failed, ref_holds, ref_release, ref_retain
+from robustmq._fastpath.block cimport (
+    Block, Ref, block_data, block_new, ref_failed, ref_holds, ref_release, ref_retain, ref_retired,
+)
 from robustmq._fastpath.platform cimport memory_touch, set_errno
 
 
@@ -160,6 +162,52 @@ cdef bint out_ref(Out* out, Ref* ref, const uint8_t* data, uint64_t n) noexcept 
     if not chunk_room(out):
         return False
     chunk_add(out, ref, data, n)
+    return True
+
+
+cdef uint64_t pinned_bytes(const Out* out, uint64_t* last) noexcept nogil:
+    """Of retired segments; `last`: of these in the last range."""
+    cdef const Chunk* chunk
+    cdef uint64_t n = 0
+    cdef uint32_t at = out.head
+    last[0] = 0
+    while at != out.tail:
+        chunk = &out.chunks[at & (out.cap - 1)]
+        if ref_retired(chunk.ref):
+            n += chunk.len
+            last[0] = chunk.len
+        at += 1
+    return n
+
+
+cdef bint out_unpin(Out* out, uint64_t most) noexcept nogil:
+    cdef Chunk* chunk
+    cdef Block* block
+    cdef uint8_t* to
+    cdef uint32_t at = out.head
+    cdef uint64_t last
+    cdef uint64_t n = pinned_bytes(out, &last)
+    if n == 0:
+        return True
+    if n - last > most or n >> 32:
+        return False
+    block = block_new(<uint32_t>n)
+    if block == NULL:
+        return False
+    while at != out.tail:
+        chunk = &out.chunks[at & (out.cap - 1)]
+        # Of what is retired meanwhile, what fits.
+        if ref_retired(chunk.ref) and chunk.len <= block.cap - block.len:
+            to = block_data(block) + block.len
+            memcpy(to, chunk.data, chunk.len)
+            if ref_holds(chunk.ref):            # else it is for out_flush to find
+                block.len += <uint32_t>chunk.len
+                ref_retain(&block.ref)
+                ref_release(chunk.ref)
+                chunk.ref = &block.ref
+                chunk.data = to
+        at += 1
+    ref_release(&block.ref)
     return True
 
 

@@ -3,10 +3,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from robustmq._fastpath.atomic cimport store_release_u32
 from robustmq._fastpath.block cimport (
-    REF_FAILED, Block, block_bytes_live, block_data, block_new, block_pool_drain, ref_release, ref_retain,
+    REF_BLOCK, REF_FAILED, REF_RETIRED, Block, block_bytes_live, block_data, block_new, block_pool_drain, ref_release,
 )
 from robustmq._fastpath.out cimport (
-    Out, out_await_flights, out_clear, out_commit, out_copy, out_flush, out_init, out_ref, out_reserve, out_take,
+    Out, out_await_flights, out_clear, out_commit, out_copy, out_flush, out_init, out_ref, out_reserve, out_take, out_unpin,
 )
 
 
@@ -36,6 +36,7 @@ cdef class Bytes:
         self.block.len = n
 
     def __dealloc__(self):
+        self.block.ref.kind = REF_BLOCK             # its pool gives it to others
         ref_release(&self.block.ref)
 
     @property
@@ -49,6 +50,14 @@ cdef class Bytes:
     def lose(self):
         """As if these bytes were of a file that has lost a page."""
         store_release_u32(&self.block.ref.kind, REF_FAILED)
+
+    def retire(self):
+        """As if these bytes were of a segment that its journal has retired."""
+        store_release_u32(&self.block.ref.kind, REF_RETIRED)
+
+    def overwrite(self):
+        """The segment is used again."""
+        memset(block_data(self.block), 0xEE, self.block.len)
 
 
 cdef class Queue:
@@ -92,6 +101,9 @@ cdef class Queue:
 
     def clear(self):
         out_clear(&self.out)
+
+    def unpin(self, uint64_t most):
+        return bool(out_unpin(&self.out, most))
 
     @property
     def bytes(self):

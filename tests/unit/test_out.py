@@ -204,6 +204,53 @@ def test_what_lies_in_a_file_that_lost_a_page_is_not_sent(pair, n: int, late: bo
     assert lost.refs == 1
 
 
+def test_what_is_queued_of_a_retired_segment_is_copied(pair) -> None:
+    ours, theirs = pair
+    held, retired = shim.Bytes(bytes(range(256)) * 16), shim.Bytes(bytes(reversed(range(256))) * 16)
+    queue = shim.Queue()
+    queue.write(b"head")
+    queue.ref(retired, 0, 1000)
+    queue.ref(held, 0, 1000)
+    queue.ref(retired, 2000, 600)
+    assert queue.flush(ours.fileno(), 100)[0] == 100
+    retired.retire()
+    assert queue.unpin(1504)
+    assert (retired.refs, held.refs, queue.bytes) == (1, 2, 2504)
+    retired.overwrite()
+    queue.write(b"tail")
+    queue.flush(ours.fileno())
+    backwards = bytes(reversed(range(256))) * 16
+    assert received(theirs, 2608) == (b"head" + backwards[:1000] + bytes(range(256)) * 3 + bytes(range(232))
+                                      + backwards[2000:2600] + b"tail")
+    assert queue.empty_handed
+
+
+@pytest.mark.parametrize(("lengths", "unpinned"), [((1001, 999), False), ((1000, 1000), True), ((2000,), True)],
+                         ids=["above it before the last", "above it with the last", "one that is above it"])
+def test_more_than_a_connection_may_hold_is_not_copied(lengths: tuple[int, ...], unpinned: bool) -> None:
+    retired = shim.Bytes(bytes(4096))
+    queue = shim.Queue()
+    for i, n in enumerate(lengths):
+        queue.ref(retired, 2048 * i, n)
+    retired.retire()
+    assert queue.unpin(1000) is unpinned
+    assert retired.refs == (1 if unpinned else 1 + len(lengths))
+    assert queue.take(5000) == bytes(2000)
+
+
+def test_a_lost_page_is_not_copied(pair) -> None:
+    ours, _ = pair
+    lost, retired = shim.Bytes(bytes(1000)), shim.Bytes(bytes(1000))
+    queue = shim.Queue()
+    queue.ref(lost, 0, 1000)
+    queue.ref(retired, 0, 1000)
+    lost.lose()
+    retired.retire()
+    assert queue.unpin(2000)
+    assert (lost.refs, retired.refs) == (2, 1)
+    assert queue.flush(ours.fileno()) == (-1, 0)
+
+
 def test_a_lost_page_waits_for_what_is_being_sent(pair) -> None:
     """Until a writev that began before is over, the page does not become zeros (stores/guard.pxd)."""
     ours, theirs = pair

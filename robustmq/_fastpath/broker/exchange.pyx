@@ -23,13 +23,13 @@ from robustmq._fastpath.broker.restart cimport restart_feeds
 from robustmq._fastpath.broker.seen cimport seen_free, seen_new
 from robustmq._fastpath.mailbox cimport Mail, Mailbox, mailbox_awake, mailbox_may_sleep, mailbox_run
 from robustmq._fastpath.qsbr cimport qsbr_collect, qsbr_register, qsbr_synchronize, qsbr_unregister
-from robustmq._fastpath.reactor.core cimport SYNC_FAILED
+from robustmq._fastpath.reactor.core cimport SYNC_FAILED, Brake
 from robustmq._fastpath.reactor.reactors cimport (
     Reactors, reactors_await_from, reactors_brake_by, reactors_count, reactors_mailbox,
 )
 from robustmq._fastpath.status cimport OK, QUOTA, STORE_FAILED, Status
 from robustmq._fastpath.stores.journal cimport Journal, journal_durable, journal_health, journal_want_sync
-from robustmq._fastpath.stores.log cimport Log, LogCore, log_choked, log_pressed, log_wait_room, log_wal, log_want_room
+from robustmq._fastpath.stores.log cimport Log, LogCore, log_choked, log_forget, log_pressed, log_wait_room, log_wal, log_watch_room
 
 import hashlib
 import select
@@ -70,8 +70,16 @@ cdef void wait_room(void* core) noexcept nogil:
     log_wait_room(<LogCore*>core)
 
 
-cdef bint choked(void* core, Mailbox* box, Mail* mail) noexcept nogil:
-    return log_want_room(<LogCore*>core, box, mail)
+cdef bint choked(void* core) noexcept nogil:
+    return log_choked(<LogCore*>core)
+
+
+cdef void watch_room(void* core, Mailbox* box, Mail* mail) noexcept nogil:
+    log_watch_room(<LogCore*>core, box, mail)
+
+
+cdef void forget_room(void* core, Mail* mail) noexcept nogil:
+    log_forget(<LogCore*>core, mail)
 
 
 def split_shared(str filter not None):
@@ -121,7 +129,7 @@ cdef class Exchange:
         cdef uint32_t i
         if log_wal(log.core) != NULL:
             reactors_await_from(reactors, durable, want, log_wal(log.core))
-        reactors_brake_by(reactors, pressed, wait_room, choked, log.core)
+        reactors_brake_by(reactors, Brake(log.core, pressed, wait_room, choked, watch_room, forget_room))
         self.core.reactor_count = reactors_count(reactors)
         for i in range(self.core.reactor_count):
             self.core.boxes[i] = reactors_mailbox(reactors, i)

@@ -129,7 +129,7 @@ cdef struct Counters:
     uint64_t closed_timeout
     uint64_t closed_admin       # take-over, shutdown, administrator
     uint64_t closed_internal    # the disk's fault or ours
-    uint64_t stalled            # of closed_timeout: it did not read its output
+    uint64_t stalled            # of closed_timeout: it did not read its output, or not as much as the store needed back
     uint64_t reads              # system calls
     uint64_t writes
     uint64_t bytes_in
@@ -160,13 +160,16 @@ cdef struct Durability:
 
 # The brake on what makes load: `pressed` is asked before each read and once a turn (it must cost nothing), `wait` sleeps until
 # the store has caught up, while the reactor is offline (QSBR). So what comes after a press is, per reactor, what one connection
-# had left over and one read. `choked` after that: there is no room although the store has caught up, because readers hold it, this
-# reactor's own output perhaps. The reactor goes on without reading, and looks again when it gets `mail`.
+# had left over and one read. `choked` after that: there is no room although the store has caught up, because output holds it, this
+# reactor's own perhaps. The reactor copies what its connections hold (output_unpin), goes on without reading, and looks again when
+# it gets the mail that it left with `watch`: it comes whenever `choked` begins and ends, and there is more to let go of.
 cdef struct Brake:
     void* source
     bint (*pressed)(void* source) noexcept nogil            # NULL: no brake
     void (*wait)(void* source) noexcept nogil
-    bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil
+    bint (*choked)(void* source) noexcept nogil
+    void (*watch)(void* source, Mailbox* box, Mail* mail) noexcept nogil
+    void (*forget)(void* source, Mail* mail) noexcept nogil     # the mail comes no more, for durability neither
 
 
 cdef inline bint brake_pressed(const Brake* brake) noexcept nogil:

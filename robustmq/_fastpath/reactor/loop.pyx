@@ -13,7 +13,7 @@ from robustmq._fastpath.reactor.core cimport (
 from robustmq._fastpath.reactor.input cimport input_progress
 from robustmq._fastpath.reactor.links cimport links_free
 from robustmq._fastpath.reactor.listener cimport listener_accept, listener_start
-from robustmq._fastpath.reactor.output cimport output_bury, output_flush_touched
+from robustmq._fastpath.reactor.output cimport output_bury, output_flush_touched, output_unpin
 from robustmq._fastpath.reactor.seam cimport seam_announce, seam_free, seam_init
 from robustmq._fastpath.reactor.sync cimport sync_init, sync_pass
 from robustmq._fastpath.status cimport Status
@@ -160,6 +160,7 @@ cdef void progress_ready(Reactor* reactor) noexcept nogil:
 
 cdef void turn(Reactor* reactor, poller_event* events, int n) noexcept nogil:
     cdef uint32_t mails
+    cdef bint choked
     progress_ready(reactor)
     dispatch(reactor, events, n)
     mails = mailbox_run(&reactor.mailbox, MAILS_PER_TURN, reactor.now_ns)
@@ -175,7 +176,10 @@ cdef void turn(Reactor* reactor, poller_event* events, int n) noexcept nogil:
         qsbr_offline(reactor.qsbr)
         reactor.shared.brake.wait(reactor.shared.brake.source)
         qsbr_online(reactor.qsbr)
-        reactor.choked = reactor.shared.brake.choked(reactor.shared.brake.source, &reactor.mailbox, &reactor.sync_mail)
+        choked = reactor.shared.brake.choked(reactor.shared.brake.source)
+        if choked and not reactor.choked:
+            output_unpin(reactor)
+        reactor.choked = choked
     else:
         reactor.choked = 0
     count(&reactor.counters.mails, mails)
@@ -210,6 +214,8 @@ cdef bint reactor_run(Reactor* reactor) noexcept nogil:
     reactor.qsbr = qsbr_register()
     if reactor.qsbr < 0:
         return False
+    if reactor.shared.brake.watch != NULL:
+        reactor.shared.brake.watch(reactor.shared.brake.source, &reactor.mailbox, &reactor.sync_mail)
     reactor.now_ns = clock_now_ns()
     for i in range(reactor.listener_count):
         listener_start(&reactor.listeners[i])
@@ -220,6 +226,8 @@ cdef bint reactor_run(Reactor* reactor) noexcept nogil:
     if reactor.block != NULL:
         ref_release(&reactor.block.ref)
         reactor.block = NULL
+    if reactor.shared.brake.forget != NULL:
+        reactor.shared.brake.forget(reactor.shared.brake.source, &reactor.sync_mail)
     qsbr_unregister(reactor.qsbr)
     block_pool_drain()
     return True

@@ -15,6 +15,9 @@ from robustmq._fastpath.wheel cimport Timer
 # next iteration, which follows at once.
 cdef void output_flush_touched(Reactor* reactor) noexcept nogil
 
+# The store needs back what connections hold of it: copied, up to reactor.high_water_bytes for each; who holds more is closed.
+cdef void output_unpin(Reactor* reactor) noexcept nogil
+
 # DRAINING: throw away what the peer still sends.
 cdef void output_drain(Connection* connection) noexcept nogil
 

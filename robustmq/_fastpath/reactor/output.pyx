@@ -5,7 +5,7 @@ from libc.stdlib cimport free
 from robustmq._fastpath.atomic cimport fetch_add_u64
 from robustmq._fastpath.block cimport block_data, ref_release
 from robustmq._fastpath.link cimport LINK_CLOSED
-from robustmq._fastpath.out cimport out_clear, out_flush
+from robustmq._fastpath.out cimport out_clear, out_flush, out_unpin
 from robustmq._fastpath.reactor.core cimport (
     CLOSING, DEAD, DRAINING, GONE, IN_READY, OPENED, OVER_HIGH, PAUSED, READABLE, TOLD_CONTROL, TOUCHED, UNPARSED,
     WANTS_CLOSE, WRITABLE, Connection, ConnectionTimer, Counters, Reactor, connection_end, connection_ready, connection_touch, count,
@@ -93,6 +93,17 @@ cdef void send(Connection* connection, uint64_t share) noexcept nogil:
     if not timer_armed(&connection.write_timer.timer):
         connection.progress_ns = reactor.now_ns
         wheel_arm(&reactor.wheel, &connection.write_timer.timer, reactor.now_ns + reactor.shared.write_timeout_ns)
+
+
+cdef void output_unpin(Reactor* reactor) noexcept nogil:
+    cdef Connection* connection
+    cdef uint32_t slot
+    for slot in range(reactor.links.used):
+        connection = reactor.links.slots[slot].connection
+        if connection != NULL and not out_unpin(&connection.link.out, reactor.shared.high_water):
+            count(&reactor.counters.stalled, 1)
+            connection.flags |= GONE
+            connection_end(connection, Status.TIMED_OUT)
 
 
 cdef void drained(Connection* connection) noexcept nogil:

@@ -6,7 +6,7 @@ posts to them (the journal's commit thread, feeds) may end after `stop`; what is
 from libc.stdint cimport uint32_t, uint64_t
 from robustmq._fastpath.link cimport Link
 from robustmq._fastpath.mailbox cimport Mail, Mailbox
-from robustmq._fastpath.reactor.core cimport Reactor, Shared
+from robustmq._fastpath.reactor.core cimport Brake, Reactor, Shared
 
 
 cdef class Reactors:
@@ -33,9 +33,7 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
                               void* source)
 
 # Before start: what may slow the reactors down (core.pxd, Brake).
-cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
-                            void (*wait)(void* source) noexcept nogil,
-                            bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil, void* source)
+cdef void reactors_brake_by(Reactors reactors, Brake brake)
 
 # On the thread of the reactor whose mailbox has this receiver (Mail.run's second argument): the open link with that
 # id, or NULL.

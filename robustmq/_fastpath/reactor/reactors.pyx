@@ -15,7 +15,7 @@ from robustmq._fastpath.reactor.commands cimport (
     command_adopt, command_answer, command_close, command_move, command_stop,
 )
 from robustmq._fastpath.reactor.core cimport (
-    CLOSING, LISTENERS_MOST, PROTOCOLS_MOST, REACTORS_MOST, TURN_BUCKETS, WANTS_CLOSE, Connection, Counters, Listener,
+    CLOSING, LISTENERS_MOST, PROTOCOLS_MOST, REACTORS_MOST, TURN_BUCKETS, WANTS_CLOSE, Brake, Connection, Counters, Listener,
     Reactor, SeamItem,
 )
 from robustmq._fastpath.reactor.links cimport links_find
@@ -268,13 +268,8 @@ cdef void reactors_await_from(Reactors reactors, uint64_t (*durable)(void* sourc
     reactors.shared.durability.source = source
 
 
-cdef void reactors_brake_by(Reactors reactors, bint (*pressed)(void* source) noexcept nogil,
-                            void (*wait)(void* source) noexcept nogil,
-                            bint (*choked)(void* source, Mailbox* box, Mail* mail) noexcept nogil, void* source):
-    reactors.shared.brake.pressed = pressed
-    reactors.shared.brake.wait = wait
-    reactors.shared.brake.choked = choked
-    reactors.shared.brake.source = source
+cdef void reactors_brake_by(Reactors reactors, Brake brake):
+    reactors.shared.brake = brake
 
 
 cdef Link* reactor_link(void* receiver, uint64_t link_id) noexcept nogil:

@@ -12,7 +12,7 @@ cdef void sync_init(Reactor* reactor) noexcept nogil:
 
 
 cdef void durable_moved(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
-    (<Reactor*>receiver).choked = 0             # the same mail tells of room
+    (<Reactor*>receiver).choked = 0             # the same mail is the brake's
     sync_pass(<Reactor*>receiver)
 
 

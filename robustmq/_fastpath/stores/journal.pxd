@@ -117,8 +117,8 @@ cdef struct Listener:
     Mailbox* box
     Mail* mail
     uint64_t wanted                     # 0: nothing
-    uint32_t wants_room
-    uint32_t reserved
+    uint32_t wants_room                 # once
+    uint32_t watches_room               # for good
 
 
 # Private to stores/; others use the functions below.
@@ -224,6 +224,10 @@ cdef void journal_wait_room(Journal* journal) noexcept nogil
 cdef inline bint journal_choked(Journal* journal) noexcept nogil:
     return load_relaxed_u32(&journal.segments.choked)
 
+# Post `mail` to `box` whenever the journal chokes, retires a segment while it is choked, and has room again: who holds segments
+# can let go of them (out_unpin). Registered as for journal_want_sync, with which it shares mail and box.
+cdef void journal_watch_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil
+
 # Post `mail` to `box` once the journal is not choked (at once if it is not now), or fails, or closes. Registered as for
 # journal_want_sync, with which it shares mail and box.
 cdef void journal_want_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil
@@ -255,3 +259,4 @@ cdef void journal_close(Journal* journal) noexcept nogil
 # For keeper.pyx.
 cdef void tell_listeners(Journal* journal) noexcept nogil
 cdef void tell_of_room(Journal* journal) noexcept nogil
+cdef void tell_of_choke(Journal* journal) noexcept nogil

@@ -216,8 +216,19 @@ cdef void tell_of_room(Journal* journal) noexcept nogil:
     spin_lock(&journal.listeners_lock)
     for i in range(journal.listener_count):
         listener = &journal.listeners[i]
-        if listener.wants_room:
+        if listener.wants_room or listener.watches_room:
             listener.wants_room = 0
+            mailbox_post(listener.box, listener.mail)
+    spin_unlock(&journal.listeners_lock)
+
+
+cdef void tell_of_choke(Journal* journal) noexcept nogil:
+    cdef Listener* listener
+    cdef uint32_t i
+    spin_lock(&journal.listeners_lock)
+    for i in range(journal.listener_count):
+        listener = &journal.listeners[i]
+        if listener.watches_room:
             mailbox_post(listener.box, listener.mail)
     spin_unlock(&journal.listeners_lock)
 
@@ -239,8 +250,17 @@ cdef Listener* listener_of(Journal* journal, Mailbox* box, Mail* mail) noexcept 
         listener.box = box
         listener.mail = mail
         listener.wanted = 0
-        listener.wants_room = 0
+        listener.wants_room = listener.watches_room = 0
     return listener
+
+
+cdef void journal_watch_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:
+    cdef Listener* listener
+    spin_lock(&journal.listeners_lock)
+    listener = listener_of(journal, box, mail)
+    if listener != NULL:
+        listener.watches_room = 1
+    spin_unlock(&journal.listeners_lock)
 
 
 cdef void journal_want_room(Journal* journal, Mailbox* box, Mail* mail) noexcept nogil:

@@ -15,7 +15,7 @@ from robustmq._fastpath.qsbr cimport qsbr_offline, qsbr_online, qsbr_register, q
 from robustmq._fastpath.status cimport NEED_MORE, NO_MEMORY, OK, STORE_FAILED, STORE_FULL
 from robustmq._fastpath.stores.journal cimport (
     ENTRY_BATCH, MARK_PAD, MARK_RESERVED, Entry, count, entry_intact, entry_length, entry_stride, journal_at, journal_durable,
-    journal_fail, journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners, tell_of_room,
+    journal_fail, journal_health, journal_may_sync, journal_start, journal_tail, tell_listeners, tell_of_choke, tell_of_room,
 )
 from robustmq._fastpath.stores.segment cimport (
     SEGMENT_HEADER, Segment, segment_list, segment_of, segment_prepare, segment_settle, segment_unlist, segments_full, segments_trim,
@@ -46,6 +46,7 @@ cdef void choke(Journal* journal) noexcept nogil:
     """Under roll_lock. The keeper looks whether somebody has let go meanwhile."""
     if cas_u32(&journal.segments.choked, 0, 1):
         count(&journal.counters.chokes, 1)
+        tell_of_choke(journal)
     fence_seq_cst()
     waker_ring(&journal.keeper_waker)
 
@@ -347,6 +348,8 @@ cdef Status journal_retire_oldest(Journal* journal, Journal* newest) noexcept no
         qsbr_synchronize()
         ref_release(&segment.ref)
         count(&journal.counters.retired, 1)
+        if load_relaxed_u32(&journal.segments.choked):
+            tell_of_choke(journal)              # more that its readers can let go of
     if load_relaxed_u32(&journal.pressed) and journal_listed(journal) <= journal.most_segments:
         relieve(journal)
     return why

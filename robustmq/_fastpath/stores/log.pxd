@@ -9,7 +9,7 @@ from robustmq._fastpath.mailbox cimport Mail, Mailbox
 from robustmq._fastpath.status cimport Status
 from robustmq._fastpath.stores.core cimport LogCore
 from robustmq._fastpath.stores.journal cimport (
-    Journal, journal_choked, journal_pressed, journal_want_room, journal_will_have_room,
+    Journal, journal_choked, journal_forget, journal_pressed, journal_watch_room, journal_will_have_room,
 )
 from robustmq._fastpath.stores.partition cimport Partition
 from robustmq._fastpath.stores.producers cimport ProducerBounds
@@ -47,7 +47,7 @@ cdef inline bint log_pressed(LogCore* core) noexcept nogil:
 
 cdef void log_wait_room(LogCore* core) noexcept nogil
 
-# The same for journal_choked and journal_want_room. True: one is, and `mail` will come.
+# The same for journal_choked and journal_watch_room.
 cdef inline bint log_choked(LogCore* core) noexcept nogil:
     return core.wal != NULL and journal_choked(core.wal) or journal_choked(core.memory)
 
@@ -55,11 +55,12 @@ cdef inline bint log_choked(LogCore* core) noexcept nogil:
 cdef inline bint log_will_have_room(LogCore* core, Status why) noexcept nogil:
     return journal_will_have_room(core.wal if core.wal != NULL else core.memory, why)
 
-cdef inline bint log_want_room(LogCore* core, Mailbox* box, Mail* mail) noexcept nogil:
-    cdef bint wal = core.wal != NULL and journal_choked(core.wal)
-    cdef bint memory = journal_choked(core.memory)
-    if wal:
-        journal_want_room(core.wal, box, mail)
-    if memory:
-        journal_want_room(core.memory, box, mail)
-    return wal or memory
+cdef inline void log_watch_room(LogCore* core, Mailbox* box, Mail* mail) noexcept nogil:
+    if core.wal != NULL:
+        journal_watch_room(core.wal, box, mail)
+    journal_watch_room(core.memory, box, mail)
+
+cdef inline void log_forget(LogCore* core, Mail* mail) noexcept nogil:
+    if core.wal != NULL:
+        journal_forget(core.wal, mail)
+    journal_forget(core.memory, mail)

@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport (
     fence_seq_cst, fetch_add_u32, fetch_sub_u32, load_acquire_ptr, load_acquire_u32, spin_lock, spin_unlock, store_release_ptr,
 )
-from robustmq._fastpath.block cimport REF_MAPPED, ref_failed
+from robustmq._fastpath.block cimport REF_MAPPED, ref_failed, ref_retire, ref_revive
 from robustmq._fastpath.crc cimport crc32c
 from robustmq._fastpath.platform cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, MAP_SHARED, O_CLOEXEC, O_CREAT, O_RDWR, PROT_READ, PROT_WRITE, clock_wall_ms, close,
@@ -177,6 +177,8 @@ cdef Segment* segment_prepare(SegmentStore* store, uint64_t sequence) noexcept n
     cdef char old[4200]
     cdef int failed = 0
     cdef Segment* segment = pop_free(store, False)
+    if segment != NULL:
+        ref_revive(&segment.ref)
     if store.memory:
         if segment == NULL:
             segment = segment_map(store, -1)
@@ -274,6 +276,7 @@ cdef bint segments_full(SegmentStore* store, uint64_t sequence) noexcept nogil:
 cdef bint segment_unlist(SegmentStore* store, Segment* segment) noexcept nogil:
     memset(segment.base, 0, SEGMENT_HEADER)
     fetch_add_u32(&store.pinned, 1)
+    ref_retire(&segment.ref)
     store_release_ptr(&store.slots[segment.sequence & store.mask], NULL)
     return store.memory or (memory_sync(segment.base, SEGMENT_HEADER, segment.fd) == 0 and not ref_failed(&segment.ref))
 
