@@ -18,6 +18,7 @@ ROUND = 40                      # messages: more than two segments
 READERS = 30                    # each begins two segments after the one before; with SMALL 12 may be in being
 SMALLEST = 4096                 # of receive buffers: what a reader does not take stays with the broker
 SIP = 2000                      # bytes that a reader takes in a round
+PATIENCE_MS = 600_000           # so little opens no window: on a slow machine such a reader is one that takes nothing
 FETCH = (1, 4)
 FETCH_BYTES = 16 << 20          # more than is asked for
 YOUNGEST = 4 * ROUND            # messages: more than the sockets' buffers take, and the journal still has them
@@ -92,7 +93,7 @@ def read_until_pong(reader: socket.socket, taken: bytearray) -> None:
 
 
 def test_publishers_do_not_wait_for_subscribers_that_take_little(start_broker: StartBroker) -> None:
-    broker = start_broker(**SMALL)
+    broker = start_broker(**SMALL, reactor__write_timeout_ms=PATIENCE_MS)
     with ExitStack() as stack:
         publisher = stack.enter_context(client(broker, "publisher"))
         readers: list[tuple[socket.socket, bytearray]] = []
