@@ -32,6 +32,7 @@ class Fakes:
         self.no_room = False
         self.calls: list[tuple[Any, ...]] = []
         self.opened = 0
+        self.kept: set[int] = set()
         self.filters: dict[int, set[str]] = {}
         self.attached: list[dict[str, Any]] = []
 
@@ -88,8 +89,13 @@ class Fakes:
 
     def session_keep(self, address: int) -> None:
         self.calls.append(("keep", address))
+        self.kept.add(address)
+
+    def session_drop(self, address: int) -> None:
+        self.kept.discard(address)
 
     def snapshot(self, address: int) -> asyncio.Future[int]:
+        self.calls.append(("snapshot", address))
         saved: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         saved.set_result(1)
         return saved
@@ -250,6 +256,28 @@ def test_take_over() -> None:
         assert world.service.counters() == {"sessions": 1, "connections": 1}
         assert len(world.fakes.published) == 1              # the will of the first connection, without a delay
         assert world.fakes.ended == []
+    run(test())
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_request_of_a_session_that_has_ended(lasting: bool, begun: bool) -> None:
+    """A SUBSCRIBE that was on its way when somebody else took the session over, or had `begun` to be served then, names no
+    session to the data plane any more."""
+    async def test() -> None:
+        world = World(disk=FullDisk())
+        request = close_packet(0x82, b"\0\x0a\0" + put_binary(b"a") + b"\0")
+        await world.connect(1, clean=False, properties={"session_expiry": 100 * lasting})
+        rest = world.service.on_frame(1, PACKET, request) if begun else None
+        del world.fakes.calls[:]
+        await world.connect(2)
+        assert world.fakes.ended == [(1001, Reason.TAKEN_OVER)]
+        if not begun:
+            rest = world.service.on_frame(1, PACKET, request)
+        if rest is not None:
+            await rest
+        assert [call for call in world.fakes.calls if call[1] != 1002] == []
+        assert world.fakes.kept == set()
     run(test())
 
 

@@ -231,8 +231,8 @@ class MqttService:
     def _request(self, link_id: int, frame: bytes) -> Later | None:
         """SUBSCRIBE or UNSUBSCRIBE."""
         connection = self._connections.get(link_id)
-        if connection is None or connection.session.link_id != link_id:
-            return None                                             # taken over meanwhile; it is being closed
+        if connection is None or connection.session.ended or connection.session.link_id != link_id:
+            return None                                             # over, or taken over, meanwhile; it is being closed
         version = connection.version
         try:
             if frame[0] >> 4 == 8:
@@ -288,6 +288,8 @@ class MqttService:
 
     async def _subscribed(self, link_id: int, session: Session, suback: bytes, replays: list[Filter], identifier: int,
                           before: dict[str, Subscription | None], refused: bytes) -> None:
+        if not self._current(link_id, session):     # what was begun earlier has come first
+            return
         # The snapshot says that all before it was considered: a restart sends nothing from before the subscription.
         position = await self._protocol.snapshot(session.address)
         record = self._save(session)
