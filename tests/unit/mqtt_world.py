@@ -93,7 +93,7 @@ class World:
 
     def connect(self, name: bytes = b"c", version: int = packets.V311, *, session: int = 0, keep_alive_ms: int = 0,
                 max_packet_out: int = 1 << 28, window: int = 1000, aliases: int = 0, persistent: bool = False,
-                now: int = 0) -> Client:
+                order: int = 0, now: int = 0) -> Client:
         """A connection whose CONNECT was accepted; `session` resumes one. The CONNACK is read already."""
         self.links += 1
         link = FakeLink(self.protocol, self.reactor, self.links, now)
@@ -102,7 +102,7 @@ class World:
         session = session or self.protocol.session_open(name, 0)
         how = self.protocol.attach_payload(CONNACK, version=version, keep_alive_ms=keep_alive_ms,
                                            max_packet_out=max_packet_out, send_maximum=window, alias_out_max=aliases,
-                                           persistent=persistent)
+                                           persistent=persistent, order=order)
         assert link.answer(ATTACH, how, session, now) == OK
         assert not link.parked
         self.reactor.run(now)

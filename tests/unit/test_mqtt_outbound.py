@@ -1,7 +1,8 @@
 """Delivery: QoS, window, queue, redelivery, properties, limits of the client."""
 import time
 
-from tests.unit.mqtt_world import TAKEN_OVER, World, ack, publish, split
+from tests.shims.mqtt_link import FakeLink
+from tests.unit.mqtt_world import ATTACH, CONNACK, PARKED, TAKEN_OVER, World, ack, publish, split
 
 
 def pair(version: int = 4, qos: int = 0, route: dict[str, object] | None = None, **connect: object):
@@ -269,6 +270,24 @@ def test_take_over() -> None:
     reader.link.close(TAKEN_OVER)
     writer.send(publish("a", b"2", 1, 2, properties=b""))
     assert newer.read() == [publish("a", b"2", 1, 2, properties=b"")]
+
+
+def test_take_over_by_one_that_was_on_its_way() -> None:
+    """A link that came from another reactor, behind one that connected later, has been taken over already [MQTT-3.1.4-3]."""
+    world = World()
+    latest = world.connect(b"r", persistent=True, order=2)
+    world.subscribe(latest)
+    latest.read()
+    link = FakeLink(world.protocol, world.reactor, 9)
+    assert link.feed(bytes.fromhex("101000044d51545404020000000474657374")) == PARKED
+    earlier = world.protocol.attach_payload(CONNACK, version=4, keep_alive_ms=0, max_packet_out=1 << 28, send_maximum=1,
+                                            alias_out_max=0, persistent=True, order=1)
+    assert link.answer(ATTACH, earlier, latest.session) == TAKEN_OVER
+    assert link.take() == b""
+    world.connect(b"p").send(publish("t", b"x"))
+    assert latest.link.closed is None
+    assert len(latest.read()) == 1
+    world.close()
 
 
 def test_end() -> None:

@@ -253,6 +253,7 @@ def test_take_over() -> None:
         await world.connect(1, clean=False, properties={"session_expiry": 100}, will=will())
         await world.connect(2, clean=False, properties={"session_expiry": 100})
         await world.frame(1, CLOSED, b"")
+        assert [how["order"] for how in world.fakes.attached] == [1, 2]
         assert world.service.counters() == {"sessions": 1, "connections": 1}
         assert len(world.fakes.published) == 1              # the will of the first connection, without a delay
         assert world.fakes.ended == []

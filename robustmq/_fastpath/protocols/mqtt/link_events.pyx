@@ -203,6 +203,8 @@ cdef Status on_attach(Link* link, const uint8_t* data, uint64_t n, Session* sess
     cdef Attach how
     cdef Status status
     memcpy(&how, data, sizeof(Attach))
+    if how.order < session.attached:
+        return Status.TAKEN_OVER                                        # a later one did not have to move [MQTT-3.1.4-3]
     inbound_drop(session)
     if session.backlog.len and ledger_catch_up(session) != Status.OK and session.backlog.len:
         return Status.STORE_FULL

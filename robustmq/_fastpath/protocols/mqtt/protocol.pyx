@@ -342,7 +342,7 @@ cdef class MqttProtocol(ProtocolHandle):
 
     @staticmethod
     def attach_payload(bytes connack, *, uint8_t version, int64_t keep_alive_ms, uint32_t max_packet_out,
-                       uint16_t send_maximum, uint16_t alias_out_max, bint persistent):
+                       uint16_t send_maximum, uint16_t alias_out_max, bint persistent, uint32_t order=0):
         """What the ATTACH answer carries."""
         cdef Attach how
         memset(&how, 0, sizeof(Attach))
@@ -352,6 +352,7 @@ cdef class MqttProtocol(ProtocolHandle):
         how.alias_out_max = alias_out_max
         how.version = version
         how.persistent = persistent
+        how.order = order
         return PyBytes_FromStringAndSize(<char*>&how, sizeof(Attach)) + connack
 
     def publish(self, bytes frame, bytes client_id=b"", uint64_t origin=0):

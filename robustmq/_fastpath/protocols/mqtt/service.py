@@ -114,6 +114,7 @@ class MqttService:
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"                      # [MQTT-3.1.3-6]
         session, present = self._session_for(link_id, client_id, connect)
         session.link_id = link_id
+        session.connects += 1
         self._connections[link_id] = Connection(session, connect.version, connect.will)
         welcome = self._welcome(session, connect, present)
         await self._settled(session, self._save(session))       # if not: after a restart Session Present says so
@@ -226,7 +227,7 @@ class MqttService:
             max_packet_out=connect.number("maximum_packet_size", PACKET_MAX),
             send_maximum=connect.number("receive_maximum", 65_535 if connect.version == V5 else limits.max_inflight),
             alias_out_max=min(connect.number("topic_alias_maximum", 0), limits.topic_alias_max),
-            persistent=session.expiry_s > 0)
+            persistent=session.expiry_s > 0, order=session.connects)
 
     def _request(self, link_id: int, frame: bytes) -> Later | None:
         """SUBSCRIBE or UNSUBSCRIBE."""

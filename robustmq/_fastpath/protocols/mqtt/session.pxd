@@ -185,6 +185,7 @@ cdef struct Session:
     uint64_t events_end         # the journal's tail behind its last events
     Ledger backlog              # events that the journal had no room for (durable.pxd); it has no connection meanwhile
     Collector* unstored         # messages that it had no room for; the connection waits. inbound.pxd
+    uint32_t attached           # Attach.order of its last connection
     uint32_t events_bytes       # since its last snapshot
     uint32_t considered         # records since then
     uint32_t topic_partition
@@ -223,7 +224,8 @@ cdef struct Attach:
     uint16_t alias_out_max
     uint8_t version
     uint8_t persistent
-    uint8_t reserved[6]
+    uint8_t reserved[2]
+    uint32_t order              # of the session's CONNECTs: a link that moved may arrive behind a later one
 
 
 # Kinds of `host.to_control` frames and of `on_answer` answers (link.pxd); also in service.py.

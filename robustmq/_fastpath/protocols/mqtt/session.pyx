@@ -109,6 +109,7 @@ cdef Status session_attach(Session* session, Link* link, const Attach* how, cons
         return Status.INTERNAL
     session.link = link
     link.session = session
+    session.attached = how.order
     session.version = how.version
     session.persistent = how.persistent
     session.durable = how.persistent and session.core.control != NULL

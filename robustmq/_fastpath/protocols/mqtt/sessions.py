@@ -30,6 +30,7 @@ class Session:
     ended: bool = False
     end_reason: int = 0
     away_ms: int = 0                            # wall clock of the last connection's end
+    connects: int = 0                           # CONNECTs that were accepted
     moving: frozenset[int] = frozenset()        # links on their way to the session's reactor
     subscriptions: dict[str, Subscription] = field(default_factory=dict)    # of a kept session all, else shared ones
     kept: bool = False                          # it has a record, and survives the broker
