@@ -10,7 +10,7 @@ from robustmq._fastpath.protocols.mqtt import packets
 from robustmq._fastpath.protocols.mqtt.properties import Properties, put_properties
 from robustmq._fastpath.protocols.mqtt.reader import close_packet, open_packet, put_binary
 from robustmq._fastpath.protocols.mqtt.reasons import WireError
-from tests.unit.mqtt_world import OK, PARKED, QUOTA, REPLY, Client, World, publish
+from tests.unit.mqtt_world import OK, PARKED, QUOTA, REPLY, Client, World, ack, publish
 
 SPEC = Path(__file__).parents[1] / "spec"
 REQUESTS = [(version, frame) for version, folder in ((4, "mqtt311"), (5, "mqtt5"))
@@ -89,6 +89,29 @@ def test_retain_handling(handling: int, first: int, again: int) -> None:
         suback, *messages = reader.read()
         assert suback == packets.encode_suback(5, 10, [0])
         assert messages == [b"\x31\x08\0\1a\0kept"] * count
+    world.close()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_no_retained_message_behind_unsuback(here: bool) -> None:
+    """What the window of an UNSUBSCRIBE's client kept back of a replay never comes [MQTT-3.10.4-2]; that of another
+    subscription does. Also when the control plane takes the filter away."""
+    world = World()
+    publisher = world.connect(b"p")
+    for topic in ("a", "b", "c"):
+        publisher.send(publish(topic, b"kept", 1, 1, retain=True))
+    reader = world.connect(b"r", window=1)
+    reader.send(subscribe(4, ("+", 1)))
+    reader.send(subscribe(4, ("c", 1)))
+    assert len(got(reader)) == 1
+    if here:
+        reader.send(unsubscribe(4, "+"))
+    else:
+        assert world.exchange.unsubscribe(reader.session, "+")
+    reader.send(ack(4, 1))
+    assert got(reader) == [b"c"]
+    reader.send(ack(4, 2))
+    assert got(reader) == []
     world.close()
 
 

@@ -9,7 +9,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from robustmq._fastpath.atomic cimport load_relaxed_u32, load_relaxed_u64, store_release_u32
 from robustmq._fastpath.broker.index cimport Sub, index_free, index_init
-from robustmq._fastpath.broker.retained cimport replay_start, retained_forget, retained_recover
+from robustmq._fastpath.broker.retained cimport replay_start, replay_stop, retained_forget, retained_recover
 from robustmq._fastpath.broker.rounds cimport feeds_init, feeds_wake
 from robustmq._fastpath.broker.routes cimport REACTORS_MAX, Consumer, Feed, Route, routes_close, routes_forget
 from robustmq._fastpath.broker.shared cimport (
@@ -255,6 +255,8 @@ cdef class Exchange:
         if not name:
             raw = inner.encode()
             gone = subscriptions_remove(&who.subscriptions, &self.core.index, raw, <uint32_t>len(raw), who)
+            if gone:
+                replay_stop(&self.core, who, raw, <uint32_t>len(raw), True)
             qsbr_collect()
             return gone
         if not self.leave((name, inner), who):

@@ -55,6 +55,10 @@ cdef Status retained_recover(Exchange* exchange) noexcept nogil
 cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n, uint8_t qos,
                          uint32_t identifier, bint elsewhere) noexcept nogil
 
+# The consumer has unsubscribed from `filter`: what is still to come of it stays away. Where, as replay_start.
+cdef void replay_stop(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n,
+                      bint elsewhere) noexcept nogil
+
 # Home reactor: the consumer is no longer busy; it has ended.
 cdef void replay_resume(Consumer* consumer) noexcept nogil
 cdef void replay_cancel(Consumer* consumer) noexcept nogil

@@ -1,7 +1,7 @@
 """Retained messages: see retained.pxd."""
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from robustmq._fastpath.atomic cimport load_acquire_u32, load_relaxed_u32, spin_lock, spin_unlock
 from robustmq._fastpath.batch cimport BATCH_HEADER, RecordView, batch_base_timestamp, batch_intact, record_next
 from robustmq._fastpath.block cimport Ref, block_data, block_new, ref_release, ref_retain
@@ -194,21 +194,28 @@ cdef inline uint8_t* filter_of(Replay* replay) noexcept nogil:
     return <uint8_t*>replay + sizeof(Replay)
 
 
+cdef Replay* replay_new(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n,
+                        void (*run)(Mail*, void*, int64_t) noexcept nogil) noexcept nogil:
+    cdef Replay* replay = <Replay*>calloc(1, sizeof(Replay) + n)
+    if replay != NULL:
+        mail_init(&replay.mail, run)
+        replay.exchange = exchange
+        replay.route.consumer = consumer
+        replay.route.reactor = consumer.reactor
+        replay.filter_len = n
+        memcpy(filter_of(replay), filter, n)
+    return replay
+
+
 cdef Status replay_start(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n, uint8_t qos,
                          uint32_t identifier, bint elsewhere) noexcept nogil:
-    cdef Replay* replay = <Replay*>calloc(1, sizeof(Replay) + n)
+    cdef Replay* replay = replay_new(exchange, consumer, filter, n, replay_run)
     if replay == NULL:
         return NO_MEMORY
-    mail_init(&replay.mail, replay_run)
-    replay.exchange = exchange
-    replay.route.consumer = consumer
-    replay.route.reactor = consumer.reactor
     replay.route.qos = qos
     replay.route.retain_as_published = 1
     replay.route.ids[0] = identifier
     replay.route.id_count = 1 if identifier else 0
-    replay.filter_len = n
-    memcpy(filter_of(replay), filter, n)
     if not elsewhere:
         link_replay(consumer, replay)       # the end of the consumer may be in the mailbox already
     mailbox_post(exchange.boxes[consumer.reactor], &replay.mail)
@@ -299,6 +306,41 @@ cdef void unlink_replay(Consumer* consumer, Replay* replay) noexcept nogil:
         consumer.replaying -= 1
 
 
+cdef void give_up(Replay** at) noexcept nogil:
+    """Its mail may be queued: it is freed when that runs."""
+    cdef Replay* replay = at[0]
+    at[0] = replay.next
+    replay.route.consumer.replaying -= 1
+    replay.route.consumer = NULL
+    mailbox_post(replay.exchange.boxes[replay.route.reactor], &replay.mail)
+
+
+cdef void stop_all(Consumer* consumer, const uint8_t* filter, uint32_t n) noexcept nogil:
+    cdef Replay** at = &consumer.replays
+    while at[0] != NULL:
+        if at[0].filter_len == n and memcmp(filter_of(at[0]), filter, n) == 0:
+            give_up(at)
+        else:
+            at = &at[0].next
+
+
+cdef void stop_run(Mail* mail, void* receiver, int64_t now_ns) noexcept nogil:
+    cdef Replay* order = <Replay*>mail
+    stop_all(order.route.consumer, filter_of(order), order.filter_len)
+    free(order)
+
+
+cdef void replay_stop(Exchange* exchange, Consumer* consumer, const uint8_t* filter, uint32_t n,
+                      bint elsewhere) noexcept nogil:
+    cdef Replay* order
+    if not elsewhere:
+        stop_all(consumer, filter, n)
+        return
+    order = replay_new(exchange, consumer, filter, n, stop_run)
+    if order != NULL:                   # else what has begun goes on
+        mailbox_post(exchange.boxes[consumer.reactor], &order.mail)
+
+
 cdef void replay_resume(Consumer* consumer) noexcept nogil:
     cdef Replay* replay = consumer.replays
     while replay != NULL:
@@ -307,10 +349,5 @@ cdef void replay_resume(Consumer* consumer) noexcept nogil:
 
 
 cdef void replay_cancel(Consumer* consumer) noexcept nogil:
-    """Their mail may be queued: each is freed when it runs."""
-    cdef Replay* replay
     while consumer.replays != NULL:
-        replay = consumer.replays
-        consumer.replays = replay.next
-        replay.route.consumer = NULL
-        mailbox_post(replay.exchange.boxes[consumer.reactor], &replay.mail)
+        give_up(&consumer.replays)

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint16_t
 from libc.string cimport memcmp, memset
 from robustmq._fastpath.broker.index cimport LEVELS_MAX, Sub, index_place
-from robustmq._fastpath.broker.retained cimport replay_start
+from robustmq._fastpath.broker.retained cimport replay_start, replay_stop
 from robustmq._fastpath.broker.subscriptions cimport subscriptions_add, subscriptions_full, subscriptions_remove
 from robustmq._fastpath.cursor cimport load_be16
 from robustmq._fastpath.out cimport out_commit, out_reserve
@@ -168,6 +168,8 @@ cdef Status unsubscribe(Session* session, const Request* request) noexcept nogil
         codes[i] = Reason.SUCCESS if subscriptions_remove(
             &session.consumer.subscriptions, &session.core.exchange.index, filter.data, filter.n,
             session) else <uint8_t>NO_SUBSCRIPTION_EXISTED
+        if codes[i] == Reason.SUCCESS:                                  # [MQTT-3.10.4-2]
+            replay_stop(session.core.exchange, &session.consumer, filter.data, filter.n, False)
     return put_answer(session, PacketType.UNSUBACK, request, codes)
 
 
