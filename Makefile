@@ -11,10 +11,11 @@ ROUNDS ?= 500
 SOURCES = $(shell find robustmq -name '*.pyx' -o -name '*.pxd' -o -name '*.h') setup.py
 SHIMS   = $(shell find tests/shims -name '*.pyx')
 BUILD   = ROBUSTMQ_SHIMS=1 ROBUSTMQ_JOBS=$(JOBS) $(PY) setup.py -q build_ext --inplace
-SANITIZED_address = tests/unit tests/spec
+SANITIZED_address = tests/unit tests/spec tests/interop/test_mqtt_stress.py
 SANITIZED_thread  = tests/unit/test_mailbox.py tests/unit/test_qsbr.py $(wildcard tests/unit/test_reactor*.py) \
                     tests/unit/test_journal.py tests/unit/test_guard.py tests/unit/test_out.py \
-                    tests/unit/test_partition.py tests/unit/test_sealed.py tests/unit/test_merge.py tests/contract/test_log.py
+                    tests/unit/test_partition.py tests/unit/test_sealed.py tests/unit/test_merge.py tests/contract/test_log.py \
+                    tests/interop/test_mqtt_stress.py
 
 .PHONY: help run test build lint cross bench asan tsan crash crash-sessions powercut model damage outage fuzz conformance-mqtt conformance-kafka messages kafka-jars hadoop-jars wheel clean
 
@@ -54,10 +55,10 @@ cross: build     ## compile the C for macOS, musl and arm64, too (a check: nothi
 bench: build     ## benchmarks of every kernel
 	@$(PY) -m pytest $(ARGS) benchmarks --benchmark-columns=min,median,ops
 
-asan: $(VENV)/.ready    ## unit tests and vectors under AddressSanitizer and UBSan, in a build of their own
+asan: $(VENV)/.ready    ## unit tests, vectors and a broker under stress, under AddressSanitizer and UBSan, in a build of their own
 	@sh tests/sanitize.sh address $(PY) $(SANITIZED_address)
 
-tsan: $(VENV)/.ready    ## reactor, mailbox and log tests under ThreadSanitizer
+tsan: $(VENV)/.ready    ## reactor, mailbox and log tests and a broker under stress, under ThreadSanitizer
 	@sh tests/sanitize.sh thread $(PY) $(SANITIZED_thread)
 
 crash: build     ## SIGKILL under load, ROUNDS=500 times, and what must be left (ARGS="--durability disk")

@@ -26,7 +26,7 @@ address)
     ;;
 thread)
     runtime=libtsan.so
-    export TSAN_OPTIONS="exitcode=66:log_path=$PWD/$copy/report"
+    export TSAN_OPTIONS="exitcode=66:log_path=$PWD/$copy/report:suppressions=$PWD/tests/tsan.supp"
     # TSan does not model the fence between a store and a load; our orders stand without it.
     CFLAGS="${CFLAGS:-} -Wno-tsan"
     export CFLAGS

@@ -273,7 +273,7 @@ def test_take_over() -> None:
 
 
 def test_take_over_by_one_that_was_on_its_way() -> None:
-    """A link from another reactor, behind one that connected later, has been taken over already [MQTT-3.1.4-3]."""
+    """A link that came from another reactor, behind one that connected later, is the older one [MQTT-3.1.4-3]."""
     world = World()
     latest = world.connect(b"r", persistent=True, order=2)
     world.subscribe(latest)

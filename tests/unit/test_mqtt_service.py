@@ -263,8 +263,8 @@ def test_take_over() -> None:
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("begun", [False, True])
 def test_request_of_a_session_that_has_ended(lasting: bool, begun: bool) -> None:
-    """A SUBSCRIBE that was on its way when somebody else took the session over, or had `begun` to be served then,
-    names no session to the data plane any more."""
+    """A SUBSCRIBE that was on its way when somebody else took the session over, or had `begun` to be served then, names
+    no session to the data plane any more."""
     async def test() -> None:
         world = World(disk=FullDisk())
         request = close_packet(0x82, b"\0\x0a\0" + put_binary(b"a") + b"\0")

@@ -1,10 +1,12 @@
 """The subscriptions of one consumer: where in the index they are, so that they end with it without being spelled.
 
 Owner: the consumer's home reactor; the control plane while it has a request of the consumer's connection in hand (the
-connection is parked), and before the reactors start. Both are ordered by what the seam and the mailbox carry. `count` and
-`shared` are read (relaxed) by anybody.
+connection is parked), and before the reactors start. Both are ordered by what the seam and the mailbox carry. `shared` is
+the control plane's alone: a session that ends leaves its groups while its reactor still serves it. It and `count` are
+read (relaxed) by anybody.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from robustmq._fastpath.atomic cimport load_relaxed_u32
 from robustmq._fastpath.broker.index cimport Index, Node, Sub
 from robustmq._fastpath.status cimport Status
 
@@ -28,4 +30,4 @@ cdef bint subscriptions_remove(Subscriptions* own, Index* index, const uint8_t* 
 cdef void subscriptions_end(Subscriptions* own, Index* index, void* consumer) noexcept nogil
 
 cdef inline bint subscriptions_full(const Subscriptions* own, uint64_t more, uint32_t most) noexcept nogil:
-    return own.count + more + own.shared > most
+    return load_relaxed_u32(&own.count) + more + load_relaxed_u32(&own.shared) > most
